@@ -1,0 +1,1 @@
+"""Parameters, artifacts and the runner: what belongs to no single stage."""

@@ -1,0 +1,139 @@
+"""The command line: ``python -m workflow run | status | check | sync | download | predict``."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from workflow import notebooks
+from workflow.artifacts import PROJECT_ROOT, ArtifactError, Artifacts, MissingArtifactError
+from workflow.parameter_rules import ParameterError, rule_of
+from workflow.profiles import load_profile, profile_names, resolve, settable
+from workflow.stages import plan
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser; one flag for every parameter of the notebooks."""
+    parser = argparse.ArgumentParser(prog="python -m workflow", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the notebooks in order", allow_abbrev=False)
+    run.add_argument("--profile", default="quickstart", help=" | ".join(profile_names()))
+    run.add_argument("--name", default="", help="folder below runs/; default: cohort and profile")
+    run.add_argument("--from", dest="first", default="", help="number of the first stage")
+    run.add_argument("--only", default="", help="number of the only stage")
+    run.add_argument("--variants", nargs="+", help="variants to train")
+    flags = run.add_argument_group("parameters of the notebooks (they override the profile)")
+    for name, places in settable().items():
+        item = places[0][1]
+        where = ", ".join(notebook[:2] for notebook, _ in places)
+        text = f"{item.metadata['meaning']} [{rule_of(item)}; default {item.default}; {where}]"
+        flags.add_argument(_flag(name), dest=f"p_{name}", help=text.replace("%", "%%"))
+    status = commands.add_parser("status", help="what a run has done, and what has changed since")
+    status.add_argument("name", help="name of the run")
+    commands.add_parser("check", help="check the notebooks against the project's rules")
+    commands.add_parser("sync", help="write the parameters cells from the dataclasses")
+    download = commands.add_parser("download", help="fetch a public dataset, checked and resumable")
+    download.add_argument("dataset", choices=["brugada_huca"])
+    download.add_argument("--data-root", required=True, help="folder of public datasets")
+    predict = commands.add_parser("predict", help="risk of one ECG from a trained model")
+    predict.add_argument("bundle", help="folder of the model: runs/<run>/02_models/<variant>")
+    predict.add_argument("ecg", help="an ECG file (WFDB header)")
+    predict.add_argument("--covariates", nargs="*", default=[], metavar="NAME=VALUE")
+    return parser
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Check everything first, then run the notebooks and write the report."""
+    from workflow.report import summary_lines, write_report
+    from workflow.runner import Runner
+
+    profile = load_profile(options.profile)
+    given = {
+        key[2:]: value
+        for key, value in vars(options).items()
+        if key.startswith("p_") and value is not None
+    }
+    parameters = resolve(profile, given)
+    steps = plan(options.variants or profile.variants, first=options.first, only=options.only)
+    cohort = parameters["01_prepare_data"]["cohort"]
+    name = options.name or "-".join(
+        [*([] if cohort == "synthetic_nicm" else [cohort]), profile.name]
+    )
+    run = Artifacts(Path("runs") / name)
+    sys.stderr.write(f"Run {name} ({profile.name}): {profile.about}\n")
+    header = {"name": name, "profile": profile.name, "about": profile.about}
+    Runner(run, parameters, header).execute(steps)
+    if run.path("metrics").exists():
+        print("\n".join(summary_lines(run)))
+        print(f"\nReport: {write_report(run)}")
+
+
+def _status(options: argparse.Namespace) -> None:
+    from workflow.runner import status_of
+
+    for row in status_of(Artifacts(Path("runs") / options.name)):
+        print(f"{row['step']:32} {row['seconds']!s:>8} s  {row['status']}  {row['why']}")
+
+
+def _check() -> int:
+    problems = notebooks.check()
+    print("\n".join(problems) or "The notebooks keep the rules.")
+    return int(bool(problems))
+
+
+def _download(options: argparse.Namespace) -> None:
+    from workflow.commands import download_dataset
+
+    print(download_dataset(options.dataset, Path(options.data_root)))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from workflow.commands import predict_file
+
+    print(predict_file(Path(options.bundle), Path(options.ecg), options.covariates))
+
+
+def _unknown_flags(words: Sequence[str]) -> str:
+    """Return the sentence for flags that do not exist, with the nearest ones."""
+    known = [_flag(name) for name in settable()] + ["--profile", "--name", "--from", "--only"]
+    lines: list[str] = []
+    for word in words:
+        near = difflib.get_close_matches(word.split("=")[0], known, n=1)
+        lines.append(f"{word!r} is not known." + (f" Did you mean {near[0]}?" if near else ""))
+    return "\n".join(lines)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    from workflow.runner import StageError
+
+    options, rest = _parser().parse_known_args(words)
+    try:
+        if rest:
+            raise ParameterError(_unknown_flags(rest))
+        if options.command == "check":
+            return _check()
+        if options.command == "sync":
+            print("\n".join(notebooks.sync()) or "Nothing to change.")
+        else:
+            {"run": _run, "status": _status, "download": _download, "predict": _predict}[
+                options.command
+            ](options)
+    except (ParameterError, ArtifactError, MissingArtifactError, StageError, ValueError) as error:
+        sys.stderr.write(f"\nError: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nStopped. The run folder below {PROJECT_ROOT / 'runs'} is valid.\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The parameters of every notebook, defined once.
+
+One frozen dataclass a stage. The tagged ``parameters`` cell of the notebook, the command-line
+flags, validation, ``run.json`` and the reference table are derived from these classes. To add a
+parameter, add a field and run ``python -m workflow sync``. "Not given" is ``""`` or ``0`` with a
+stated meaning: papermill's inspection does not see unions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workflow.parameter_rules import parameter
+
+VARIANTS = ("ecg", "ecg_age", "ecg_covariates", "clinical")
+COHORTS = ("synthetic_nicm", "brugada_huca", "folder")
+
+
+@dataclass(frozen=True)
+class PreparationParameters:
+    """Parameters of ``01_prepare_data``."""
+
+    run_directory: str = parameter(
+        "runs/quickstart", "folder of this run, below the project's root or absolute"
+    )
+    cohort: str = parameter("synthetic_nicm", "which cohort to read", choices=COHORTS)
+    data_root: str = parameter(
+        "", "folder of public datasets, or of your own cohort; empty: ECG_DATA_ROOT"
+    )
+    n_patients: int = parameter(314, "patients to simulate (synthetic cohort only)", minimum=20)
+    effect_size: float = parameter(
+        1.0, "size of the planted ECG effect, 0 = none (synthetic cohort only)", minimum=0.0
+    )
+    horizon_days: int = parameter(
+        1095, "outcome horizon; unknown status at the horizon is excluded", minimum=1
+    )
+    baseline_window_days: int = parameter(
+        365, "ECGs recorded up to so many days before the index date count", minimum=0
+    )
+    ecgs_after_event: str = parameter(
+        "stop", "an ECG recorded after the event is a leak", choices=("stop", "drop")
+    )
+    duplicates: str = parameter(
+        "cohort",
+        "the same recording under two patients; cohort = the cohort's own default",
+        choices=("cohort", "stop", "merge", "drop"),
+    )
+    atypical: str = parameter(
+        "exclude",
+        "uncertain Brugada cases (brugada_huca only)",
+        choices=("exclude", "positive", "negative"),
+    )
+    rate_hz: int = parameter(100, "sampling rate of the prepared ECGs in Hz", minimum=50)
+    low_cut_hz: float = parameter(0.5, "high-pass corner in Hz, 0 = off", minimum=0.0)
+    high_cut_hz: float = parameter(40.0, "low-pass corner in Hz, 0 = off", minimum=0.0)
+    protocol: str = parameter(
+        "cross_validation",
+        "how patients are split",
+        choices=("cross_validation", "hold_out"),
+    )
+    n_folds: int = parameter(5, "outer folds of the cross-validation", minimum=2)
+    n_repeats: int = parameter(1, "repeats of the cross-validation", minimum=1)
+    seed: int = parameter(0, "seed of the simulated cohort and of the split", minimum=0)
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """Parameters of ``02_train_model``."""
+
+    run_directory: str = parameter(
+        "runs/quickstart", "folder of this run, below the project's root or absolute"
+    )
+    variant: str = parameter("ecg", "what the model may see", choices=VARIANTS)
+    width: int = parameter(
+        8, "channels of the first stage; the published network has 64", minimum=1
+    )
+    stage_blocks: str = parameter("3-4-6-3", "bottleneck blocks a stage; 3-4-6-3 is ResNet-50")
+    stem_stride: int = parameter(2, "stride of the first convolution", minimum=1)
+    dropout: float = parameter(0.3, "dropout before the last layer", minimum=0.0, below=1.0)
+    n_epochs: int = parameter(12, "most epochs a fold", minimum=1)
+    batch_size: int = parameter(32, "ECGs a training step", minimum=2)
+    learning_rate: float = parameter(0.001, "step size of AdamW", above=0.0)
+    weight_decay: float = parameter(0.01, "weight decay of AdamW", minimum=0.0)
+    patience: int = parameter(
+        5, "epochs without better validation loss before a fold stops", minimum=1
+    )
+    records_per_patient: int = parameter(
+        1, "random ECGs of a patient an epoch; 0 = all, weighted by 1/n", minimum=0
+    )
+    precision: str = parameter(
+        "auto",
+        "auto = mixed bfloat16 where the processor has it",
+        choices=("auto", "float32", "mixed_bfloat16"),
+    )
+    run_eagerly: bool = parameter(False, "without graph compilation; for tiny models only")
+    seed: int = parameter(0, "seed of weights, dropout and shuffling", minimum=0)
+
+
+@dataclass(frozen=True)
+class EvaluationParameters:
+    """Parameters of ``03_evaluate``."""
+
+    run_directory: str = parameter(
+        "runs/quickstart", "folder of this run, below the project's root or absolute"
+    )
+    primary_variant: str = parameter(
+        "ecg_covariates", "model of the primary comparison", choices=VARIANTS
+    )
+    reference_variant: str = parameter("clinical", "what it is compared with", choices=VARIANTS)
+    margin: float = parameter(
+        0.05, "AUROC gain under which the ECG 'does not add'", above=0.0, below=1.0
+    )
+    threshold_rule: str = parameter(
+        "youden",
+        "how the threshold is chosen on training folds",
+        choices=("youden", "sensitivity"),
+    )
+    target_sensitivity: float = parameter(
+        0.8, "aim of the rule 'sensitivity'", above=0.0, below=1.0
+    )
+    risk_low: float = parameter(
+        0.02, "lowest threshold of the decision curve", above=0.0, below=1.0
+    )
+    risk_high: float = parameter(
+        0.4, "highest threshold of the decision curve", above=0.0, below=1.0
+    )
+    confidence_level: float = parameter(0.95, "level of all intervals", above=0.5, below=1.0)
+    n_bootstrap: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
+    seed: int = parameter(0, "seed of the bootstrap", minimum=0)
+
+
+@dataclass(frozen=True)
+class ExplanationParameters:
+    """Parameters of ``04_explain``."""
+
+    run_directory: str = parameter(
+        "runs/quickstart", "folder of this run, below the project's root or absolute"
+    )
+    variant: str = parameter(
+        "ecg_covariates", "which network to explain", choices=("ecg", "ecg_age", "ecg_covariates")
+    )
+    gradcam_layer: str = parameter(
+        "conv3_block4_out", "stage whose output Grad-CAM weighs; later is coarser in time"
+    )
+    n_examples: int = parameter(2, "ECGs shown on paper, highest and lowest risk", minimum=1)
+    n_records: int = parameter(60, "most ECGs of the group maps, spread over the folds", minimum=2)
+    n_steps: int = parameter(16, "steps of the integrated gradients", minimum=4)
+    n_background: int = parameter(
+        50, "training patients the SHAP values are measured against", minimum=2
+    )
+    seed: int = parameter(0, "seed of the choice of ECGs and background", minimum=0)
