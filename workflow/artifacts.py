@@ -302,19 +302,36 @@ class Artifacts:
         return [variant for variant in order if variant in found]
 
     def save_figure(
-        self, figure: Any, stage: str, name: str, table: pd.DataFrame | None = None
+        self,
+        figure: Any,
+        path: str,
+        caption: str,
+        table: pd.DataFrame | None = None,
     ) -> None:
-        """Save a figure as SVG and PNG with the table it was drawn from, as CSV.
+        """Save a figure as SVG and PNG, with its caption and the table it was drawn from.
 
-        A figure of a synthetic cohort is marked as such, on the figure itself.
+        Parameters
+        ----------
+        figure
+            A matplotlib figure; of a synthetic cohort it is marked as such on its face.
+        path
+            Folder of the stage and name, ``03_evaluation/5_roc``; the report shows the figures of
+            a stage in the order of their names.
+        caption
+            What to see in it, one or two sentences; the report prints it.
+        table
+            What the figure was drawn from.
         """
         if self.read_document("dataset")["is_synthetic"]:
             mark = {"ha": "right", "va": "bottom", "fontsize": 7, "color": "#B00000"}
             figure.text(0.995, 0.005, SYNTHETIC_MARK, **mark)
-        base = self.directory / stage / "figures" / name
+        folder, _, name = path.rpartition("/")
+        base = self.directory / folder / "figures" / name
         for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 110})):
             with atomic_path(base.with_suffix(suffix)) as aside:
                 figure.savefig(aside, format=suffix[1:], bbox_inches="tight", **options)
+        with atomic_path(base.with_suffix(".txt")) as aside:
+            aside.write_text(caption + "\n", encoding="utf-8")
         if table is not None:
             with atomic_path(base.with_suffix(".csv")) as aside:
                 table.to_csv(aside, index=False)

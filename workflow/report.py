@@ -1,0 +1,165 @@
+"""One self-contained ``report.html`` from the files of a run: no code, no scripts, no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from workflow.artifacts import Artifacts, atomic_path
+
+HEADLINE = {
+    "AUROC": "auroc_mean_within_fold",
+    "Sensitivity": "sensitivity",
+    "Specificity": "specificity",
+}
+VARIANT_NAMES = {
+    "clinical": "Clinical model (LASSO)",
+    "ecg": "ECG",
+    "ecg_age": "ECG + age",
+    "ecg_covariates": "ECG + covariates",
+}
+PAGE_ONE = ("1_auroc", "2_calibration", "3_net_benefit", "4_risk_histogram")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of the run as the page shows it."""
+
+    name: str
+    source: str
+    caption: str
+
+
+def pictures(run: Artifacts, folder: str) -> list[Picture]:
+    """Return the figures of one stage in the order of their names, embedded."""
+    found: list[Picture] = []
+    for path in sorted((run.directory / folder / "figures").glob("*.svg")):
+        content = base64.b64encode(path.read_bytes()).decode()
+        caption = path.with_suffix(".txt").read_text().strip()
+        found.append(Picture(path.stem, f"data:image/svg+xml;base64,{content}", caption))
+    return found
+
+
+def headline(run: Artifacts) -> pd.DataFrame:
+    """Return the table of the main result: one row a variant, estimates with intervals.
+
+    A variant the cohort cannot serve has its reason instead of numbers.
+    """
+    metrics = run.read_table("metrics")
+    main = metrics[(metrics["level"] == "patient") & (metrics["subgroup"] == "all")]
+    rows: list[dict[str, str]] = []
+    for variant in run.trained_variants():
+        mine = main[main["variant"] == variant].drop_duplicates("metric").set_index("metric")
+        row = {"Variant": VARIANT_NAMES[variant]}
+        row |= {label: _with_interval(mine, metric) for label, metric in HEADLINE.items()}
+        row["Patients"] = str(mine.loc[HEADLINE["AUROC"], "n"])
+        row["Events"] = str(mine.loc[HEADLINE["AUROC"], "n_events"])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _with_interval(mine: pd.DataFrame, metric: str) -> str:
+    """Return ``0.71 (0.60-0.80)``; a figure that could not be computed says so."""
+    if metric not in mine.index or pd.isna(mine.loc[metric, "estimate"]):
+        return "not computable"
+    estimate, low, high = (mine.loc[metric, key] for key in ("estimate", "ci_low", "ci_high"))
+    return f"{estimate:.2f} ({low:.2f}–{high:.2f})"
+
+
+def summary_lines(run: Artifacts) -> list[str]:
+    """Return the lines the command line ends with: the main table, what was skipped, the claim."""
+    table = headline(run)
+    widths = {name: max(len(name), *table[name].str.len()) for name in table}
+    lines = ["", "  ".join(name.ljust(width) for name, width in widths.items())]
+    lines += [
+        "  ".join(row[name].ljust(width) for name, width in widths.items())
+        for _, row in table.iterrows()
+    ]
+    dataset = run.read_document("dataset")
+    lines += [
+        f"{VARIANT_NAMES[variant]}: skipped, {reason}"
+        for variant, reason in dataset["skipped_variants"].items()
+    ]
+    claim = run.read_document("claim")
+    lines += ["", f"{dataset['title']}. {claim['intervals']}"]
+    return [*lines, claim["sentence"], *claim["warnings"]]
+
+
+def _steps(run: Artifacts) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return ``run.json`` and its steps as rows; empty where notebooks were run by hand."""
+    path = run.directory / "run.json"
+    if not path.exists():
+        return {}, []
+    record = json.loads(path.read_text())
+    rows: list[dict[str, Any]] = []
+    for name, entry in record["steps"].items():
+        parameters = {k: v for k, v in entry.get("parameters", {}).items() if k != "run_directory"}
+        rows.append(
+            {
+                "name": name,
+                "status": entry["status"],
+                "seconds": entry.get("seconds", ""),
+                "why": entry.get("reason", ""),
+                "parameters": ", ".join(f"{k} = {v}" for k, v in parameters.items()),
+            }
+        )
+    return record, rows
+
+
+def _table(frame: pd.DataFrame, *, digits: int = 3) -> str:
+    """Return a table as HTML, numbers rounded, empty cells blank."""
+    return frame.to_html(
+        index=False, border=0, na_rep="", float_format=f"{{:.{digits}f}}".format, classes="data"
+    )
+
+
+def write_report(run: Artifacts) -> Path:
+    """Write ``report.html`` and return its path.
+
+    Raises
+    ------
+    MissingArtifactError
+        If the evaluation has not been run.
+    """
+    evaluation = pictures(run, "03_evaluation")
+    record, steps = _steps(run)
+    explained = [
+        (VARIANT_NAMES[variant], pictures(run, f"04_explanations/{variant}"))
+        for variant in run.trained_variants()
+        if run.path("maps", variant).exists()
+    ]
+    flow = run.read_document("flow")["steps"]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+    page = environment.get_template("report.html.j2").render(
+        dataset=run.read_document("dataset"),
+        claim=run.read_document("claim"),
+        record=record,
+        steps=steps,
+        headline=_table(headline(run)),
+        page_one=[picture for picture in evaluation if picture.name in PAGE_ONE],
+        more=[picture for picture in evaluation if picture.name not in PAGE_ONE],
+        flow=_table(pd.DataFrame(flow)),
+        table_one=_table(run.read_table("table_one")),
+        rejected=len(run.read_table("rejected")),
+        cohort=pictures(run, "01_data"),
+        models=[
+            (VARIANT_NAMES[variant], pictures(run, f"02_models/{variant}"))
+            for variant in run.trained_variants()
+        ],
+        comparisons=_table(run.read_table("comparisons")),
+        metrics=_table(run.read_table("metrics").drop(columns=["target"])),
+        explained=explained,
+        variant_names=VARIANT_NAMES,
+    )
+    path = run.directory / "report.html"
+    with atomic_path(path) as aside:
+        aside.write_text(page, encoding="utf-8")
+    return path
