@@ -10,16 +10,15 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
-SCHEMA_VERSION = 1
+from workflow.schemas import COLUMN_KINDS, DOCUMENTS, SCHEMA_VERSION, SIGNALS, TABLES
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SYNTHETIC_MARK = "SYNTHETIC DATA"
 
@@ -30,125 +29,6 @@ class ArtifactError(ValueError):
 
 class MissingArtifactError(FileNotFoundError):
     """A file of the run folder is not there; the message says which notebook writes it."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the run folder: where it lies, its columns, and who writes it."""
-
-    path: str
-    written_by: str
-    columns: dict[str, str]
-    optional: dict[str, str] = field(default_factory=dict)
-
-
-TABLES = {
-    "patients": Table(
-        "01_data/patients.parquet",
-        "01_prepare_data",
-        {"patient_id": "text", "outcome": "integer"},
-        {"event": "integer", "duration_days": "number"},
-    ),
-    "records": Table(
-        "01_data/records.parquet",
-        "01_prepare_data",
-        {
-            "record_id": "text",
-            "patient_id": "text",
-            "recorded_at": "date",
-            "rate_hz": "number",
-            "source_format": "text",
-            "quality": "text",
-            "proof_unit": "text",
-            "proof_scale": "text",
-            "proof_leads": "text",
-            "file_sha256": "text",
-            "signal_row": "integer",
-        },
-    ),
-    "splits": Table(
-        "01_data/splits.parquet",
-        "01_prepare_data",
-        {
-            "patient_id": "text",
-            "repeat": "integer",
-            "fold": "integer",
-            "inner_fold": "integer",
-            "role": "text",
-        },
-    ),
-    "rejected": Table(
-        "01_data/rejected.csv", "01_prepare_data", {"record_id": "text", "reason": "text"}
-    ),
-    "table_one": Table("01_data/table_one.csv", "01_prepare_data", {}),
-    "identifiers": Table(
-        "01_data/private/identifiers.parquet", "01_prepare_data", {"record_id": "text"}
-    ),
-    "history": Table(
-        "02_models/{variant}/history.csv",
-        "02_train_model",
-        {"repeat": "integer", "fold": "integer"},
-    ),
-    "predictions": Table(
-        "02_models/{variant}/predictions.parquet",
-        "02_train_model",
-        {
-            "record_id": "text",
-            "patient_id": "text",
-            "repeat": "integer",
-            "fold": "integer",
-            "role": "text",
-            "seed": "integer",
-            "variant": "text",
-            "target": "text",
-            "horizon_days": "integer",
-            "y_true": "integer",
-            "y_score": "number",
-        },
-        {"event": "integer", "duration_days": "number"},
-    ),
-    "metrics": Table(
-        "03_evaluation/metrics.csv",
-        "03_evaluate",
-        {
-            "variant": "text",
-            "target": "text",
-            "level": "text",
-            "subgroup": "text",
-            "metric": "text",
-            "method": "text",
-            "threshold": "number",
-            "estimate": "number",
-            "ci_low": "number",
-            "ci_high": "number",
-            "n": "integer",
-            "n_events": "integer",
-        },
-    ),
-    "comparisons": Table("03_evaluation/comparisons.csv", "03_evaluate", {"metric": "text"}),
-    "shap_values": Table(
-        "04_explanations/{variant}/shap_values.csv", "04_explain", {"covariate": "text"}
-    ),
-    "lead_shares": Table(
-        "04_explanations/{variant}/lead_shares.csv", "04_explain", {"lead": "text"}
-    ),
-}
-
-DOCUMENTS = {
-    "dataset": ("01_data/dataset.json", "01_prepare_data"),
-    "flow": ("01_data/flow.json", "01_prepare_data"),
-    "training": ("02_models/{variant}/training.json", "02_train_model"),
-    "claim": ("03_evaluation/claim.json", "03_evaluate"),
-    "maps": ("04_explanations/{variant}/maps.json", "04_explain"),
-}
-SIGNALS = "01_data/signals.npy"
-
-_CHECKS = {
-    "text": lambda s: types.is_string_dtype(s) or types.is_object_dtype(s),
-    "integer": types.is_integer_dtype,
-    "number": types.is_numeric_dtype,
-    "date": types.is_datetime64_any_dtype,
-}
 
 
 @contextmanager
@@ -254,7 +134,7 @@ class Artifacts:
                 f"missing: {', '.join(missing)}. Run notebook {table.written_by} again."
             )
         for column, kind in {**table.columns, **table.optional}.items():
-            if column in frame and len(frame) and not _CHECKS[kind](frame[column]):
+            if column in frame and len(frame) and not COLUMN_KINDS[kind](frame[column]):
                 raise ArtifactError(
                     f"{table.path}: column {column} must hold {kind} values, "
                     f"got {frame[column].dtype}. Run notebook {table.written_by} again."

@@ -52,10 +52,10 @@ def headline(run: Artifacts) -> pd.DataFrame:
     A variant the cohort cannot serve has its reason instead of numbers.
     """
     metrics = run.read_table("metrics")
-    main = metrics[(metrics["level"] == "patient") & (metrics["subgroup"] == "all")]
+    main = metrics.query("level == 'patient' and subgroup == 'all'")
     rows: list[dict[str, str]] = []
     for variant in run.trained_variants():
-        mine = main[main["variant"] == variant].drop_duplicates("metric").set_index("metric")
+        mine = main.query("variant == @variant").drop_duplicates("metric").set_index("metric")
         row = {"Variant": VARIANT_NAMES[variant]}
         row |= {label: _with_interval(mine, metric) for label, metric in HEADLINE.items()}
         row["Patients"] = str(mine.loc[HEADLINE["AUROC"], "n"])
@@ -74,12 +74,12 @@ def _with_interval(mine: pd.DataFrame, metric: str) -> str:
 
 def summary_lines(run: Artifacts) -> list[str]:
     """Return the lines the command line ends with: the main table, what was skipped, the claim."""
-    table = headline(run)
-    widths = {name: max(len(name), *table[name].str.len()) for name in table}
-    lines = ["", "  ".join(name.ljust(width) for name, width in widths.items())]
-    lines += [
-        "  ".join(row[name].ljust(width) for name, width in widths.items())
-        for _, row in table.iterrows()
+    rows = headline(run).to_dict("records")
+    names = list(rows[0])
+    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True))
+        for texts in (names, *([row[name] for name in names] for row in rows))
     ]
     dataset = run.read_document("dataset")
     lines += [

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from workflow.artifacts import SIGNALS, Artifacts
+from workflow.artifacts import Artifacts
 from workflow.parameters import (
     VARIANTS,
     EvaluationParameters,
@@ -14,6 +14,7 @@ from workflow.parameters import (
     PreparationParameters,
     TrainingParameters,
 )
+from workflow.schemas import SIGNALS
 
 _DATA = ("dataset", "patients", "records", "splits", SIGNALS)
 

@@ -1,0 +1,128 @@
+"""Where each table and document of a run lies, what it must hold, and which notebook writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pandas.api import types
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the run folder: where it lies, its columns, and who writes it."""
+
+    path: str
+    written_by: str
+    columns: dict[str, str]
+    optional: dict[str, str] = field(default_factory=dict)
+
+
+TABLES = {
+    "patients": Table(
+        "01_data/patients.parquet",
+        "01_prepare_data",
+        {"patient_id": "text", "outcome": "integer"},
+        {"event": "integer", "duration_days": "number"},
+    ),
+    "records": Table(
+        "01_data/records.parquet",
+        "01_prepare_data",
+        {
+            "record_id": "text",
+            "patient_id": "text",
+            "recorded_at": "date",
+            "rate_hz": "number",
+            "source_format": "text",
+            "quality": "text",
+            "proof_unit": "text",
+            "proof_scale": "text",
+            "proof_leads": "text",
+            "file_sha256": "text",
+            "signal_row": "integer",
+        },
+    ),
+    "splits": Table(
+        "01_data/splits.parquet",
+        "01_prepare_data",
+        {
+            "patient_id": "text",
+            "repeat": "integer",
+            "fold": "integer",
+            "inner_fold": "integer",
+            "role": "text",
+        },
+    ),
+    "rejected": Table(
+        "01_data/rejected.csv", "01_prepare_data", {"record_id": "text", "reason": "text"}
+    ),
+    "table_one": Table("01_data/table_one.csv", "01_prepare_data", {}),
+    "identifiers": Table(
+        "01_data/private/identifiers.parquet", "01_prepare_data", {"record_id": "text"}
+    ),
+    "history": Table(
+        "02_models/{variant}/history.csv",
+        "02_train_model",
+        {"repeat": "integer", "fold": "integer"},
+    ),
+    "predictions": Table(
+        "02_models/{variant}/predictions.parquet",
+        "02_train_model",
+        {
+            "record_id": "text",
+            "patient_id": "text",
+            "repeat": "integer",
+            "fold": "integer",
+            "role": "text",
+            "seed": "integer",
+            "variant": "text",
+            "target": "text",
+            "horizon_days": "integer",
+            "y_true": "integer",
+            "y_score": "number",
+        },
+        {"event": "integer", "duration_days": "number"},
+    ),
+    "metrics": Table(
+        "03_evaluation/metrics.csv",
+        "03_evaluate",
+        {
+            "variant": "text",
+            "target": "text",
+            "level": "text",
+            "subgroup": "text",
+            "metric": "text",
+            "method": "text",
+            "threshold": "number",
+            "estimate": "number",
+            "ci_low": "number",
+            "ci_high": "number",
+            "n": "integer",
+            "n_events": "integer",
+        },
+    ),
+    "comparisons": Table("03_evaluation/comparisons.csv", "03_evaluate", {"metric": "text"}),
+    "shap_values": Table(
+        "04_explanations/{variant}/shap_values.csv", "04_explain", {"covariate": "text"}
+    ),
+    "lead_shares": Table(
+        "04_explanations/{variant}/lead_shares.csv", "04_explain", {"lead": "text"}
+    ),
+}
+
+DOCUMENTS = {
+    "dataset": ("01_data/dataset.json", "01_prepare_data"),
+    "flow": ("01_data/flow.json", "01_prepare_data"),
+    "training": ("02_models/{variant}/training.json", "02_train_model"),
+    "claim": ("03_evaluation/claim.json", "03_evaluate"),
+    "maps": ("04_explanations/{variant}/maps.json", "04_explain"),
+}
+SIGNALS = "01_data/signals.npy"
+
+COLUMN_KINDS = {
+    "text": lambda s: types.is_string_dtype(s) or types.is_object_dtype(s),
+    "integer": types.is_integer_dtype,
+    "number": types.is_numeric_dtype,
+    "date": types.is_datetime64_any_dtype,
+}
