@@ -1,0 +1,189 @@
+"""What a cohort's tables mean: columns, event types, covariates. A new cohort is a new definition.
+
+A covariate is a plain dict, so that it can be stored in ``dataset.json`` and in a model's card:
+``name, label, unit, kind`` ("number", "binary" or "category"), ``column`` (of the table, if it
+differs from the name), ``low`` and ``high`` of a number, ``categories`` (of a category, first =
+reference; of a binary, the words for 0 and 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+LGE_PATTERNS = ("none", "midwall_septal", "subepicardial", "ring_like")
+
+NICM_COVARIATES: tuple[dict[str, Any], ...] = (
+    {
+        "name": "age_years",
+        "label": "Age",
+        "unit": "years",
+        "kind": "number",
+        "low": 0.0,
+        "high": 120.0,
+    },
+    {
+        "name": "is_male",
+        "label": "Male sex",
+        "unit": "",
+        "kind": "binary",
+        "column": "sex",
+        "categories": ["female", "male"],
+    },
+    {
+        "name": "lvef_percent",
+        "label": "LVEF",
+        "unit": "%",
+        "kind": "number",
+        "low": 5.0,
+        "high": 85.0,
+    },
+    {"name": "lge_present", "label": "LGE present", "unit": "", "kind": "binary"},
+    {
+        "name": "lge_pattern",
+        "label": "LGE pattern",
+        "unit": "",
+        "kind": "category",
+        "categories": list(LGE_PATTERNS),
+    },
+    {"name": "pathogenic_variant", "label": "Pathogenic variant", "unit": "", "kind": "binary"},
+)
+
+
+@dataclass(frozen=True)
+class CohortDefinition:
+    """Which column is what, and what counts as the outcome.
+
+    Parameters
+    ----------
+    name, title, target
+        Short name, heading for figures, and name of the outcome in ``predictions``.
+    is_synthetic
+        Whether every figure and page must say so.
+    licence, citation
+        Of the data, for ``dataset.json``; empty for a hospital's own.
+    covariates
+        Known at the index date; see the module's text.
+    event_types, competing_types
+        Values of ``event_type_column`` that are the event of interest, and those that end its
+        possibility.
+    outcome_column
+        A table with 0/1 instead of events and dates; then there is no horizon.
+    uncertain_value, uncertain_as
+        Value of ``outcome_column`` for uncertain cases, and what becomes of them: ``exclude``,
+        ``positive`` or ``negative``.
+    descriptive_columns
+        Kept in ``patients`` to describe the cohort, never a covariate (read from the ECG itself,
+        for instance).
+    default_duplicates
+        ``stop``, ``merge`` or ``drop`` when the user leaves the choice to the cohort.
+    patients_file, ecgs_file
+        Tables in the cohort's folder.
+    """
+
+    name: str
+    title: str
+    target: str
+    is_synthetic: bool = False
+    licence: str = ""
+    citation: str = ""
+    covariates: tuple[dict[str, Any], ...] = ()
+    event_types: tuple[str, ...] = ()
+    competing_types: tuple[str, ...] = ()
+    outcome_column: str = ""
+    uncertain_value: str = ""
+    uncertain_as: str = "exclude"
+    descriptive_columns: tuple[str, ...] = ()
+    default_duplicates: str = "stop"
+    patients_file: str = "patients.csv"
+    ecgs_file: str = "ecgs.csv"
+    patient_column: str = "patient_id"
+    index_date_column: str = "index_date"
+    covariates_date_column: str = "covariates_date"
+    event_type_column: str = "event_type"
+    event_date_column: str = "event_date"
+    last_contact_column: str = "last_contact_date"
+    ecg_file_column: str = "ecg_file"
+    recorded_at_column: str = "recorded_at"
+
+    def __post_init__(self) -> None:
+        if self.uncertain_as not in ("exclude", "positive", "negative"):
+            raise ValueError(
+                "atypical must be exclude, positive or negative, got "
+                f"{self.uncertain_as!r}. Choose what uncertain cases count as."
+            )
+        if bool(self.outcome_column) == bool(self.event_types):
+            raise ValueError(
+                "definition must have either outcome_column or event_types, got "
+                f"{'both' if self.outcome_column else 'neither'}. Decide how the outcome is known."
+            )
+
+    @property
+    def has_dates(self) -> bool:
+        """Whether outcome, ECGs and covariates are dated."""
+        return not self.outcome_column
+
+    @property
+    def source_files(self) -> tuple[str, ...]:
+        """Tables the cohort is read from."""
+        return tuple(dict.fromkeys(name for name in (self.patients_file, self.ecgs_file) if name))
+
+
+_NICM = CohortDefinition(
+    name="folder",
+    title="Non-ischaemic cardiomyopathy",
+    target="sva",
+    covariates=NICM_COVARIATES,
+    event_types=("sustained_vt", "appropriate_icd_therapy", "sudden_cardiac_death"),
+    competing_types=("death_other",),
+)
+
+
+def nicm_definition(*, is_synthetic: bool = False) -> CohortDefinition:
+    """Return the cohort of the first question: sustained ventricular arrhythmia in NICM.
+
+    Parameters
+    ----------
+    is_synthetic
+        True for the simulated cohort, False for a hospital's folder of the same layout.
+    """
+    if not is_synthetic:
+        return _NICM
+    return replace(
+        _NICM,
+        name="synthetic_nicm",
+        title="Synthetic non-ischaemic cardiomyopathy",
+        is_synthetic=True,
+        licence="MIT, simulated by this project",
+    )
+
+
+def brugada_huca_definition(*, atypical: str = "exclude") -> CohortDefinition:
+    """Return Brugada-HUCA 1.0.0: diagnosis of Brugada syndrome from the ECG.
+
+    Parameters
+    ----------
+    atypical
+        What the seven uncertain diagnoses (``brugada`` = 2) count as: ``exclude``, ``positive`` or
+        ``negative``.
+
+    Notes
+    -----
+    ``basal_pattern`` was read from the ECG that is to be classified, so it describes and never
+    predicts. Four recordings are filed under two numbers each (with the same diagnosis); ``merge``
+    keeps each once.
+    """
+    return CohortDefinition(
+        name="brugada_huca",
+        title="Brugada-HUCA 1.0.0",
+        target="brugada",
+        licence="CC BY-SA 4.0",
+        citation="Costa Cortez & Garcia Iglesias 2026, doi:10.13026/0m2w-dy83",
+        outcome_column="brugada",
+        uncertain_value="2",
+        uncertain_as=atypical,
+        descriptive_columns=("basal_pattern", "sudden_death"),
+        default_duplicates="merge",
+        patients_file="metadata.csv",
+        ecgs_file="",
+    )

@@ -1,0 +1,51 @@
+"""Read an ECG file of any supported format into the signal contract.
+
+To add a format: one module with ``matches(path)`` and ``read(path)`` that ends in
+``to_contract``, and one line in ``_READERS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from data_processing.errors import ECGError
+from data_processing.readers import wfdb_files
+from data_processing.signals import ECG
+
+__all__ = ["FORMATS", "read_ecg"]
+
+_READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], ECG]]] = {
+    "WFDB": (wfdb_files.matches, wfdb_files.read),
+}
+FORMATS = tuple(_READERS)
+
+
+def read_ecg(path: str | Path) -> ECG:
+    """Read one ECG; the format is found from the content, not from the name.
+
+    Parameters
+    ----------
+    path
+        The file. A WFDB record may be given by its header, its samples or without an extension.
+
+    Returns
+    -------
+    ECG
+        In the signal contract, not filtered or resampled.
+
+    Raises
+    ------
+    ECGError
+        If the file is missing, of no supported format, damaged, or not convertible. The text
+        holds no path: file names may be patient numbers.
+    """
+    path = Path(path)
+    for matches, read in _READERS.values():
+        if matches(path):
+            return read(path)
+    found = "an unknown format" if path.exists() else "no such file"
+    raise ECGError(
+        f"path must be an ECG file ({', '.join(FORMATS)}), got {found}. "
+        "Check the file name in the table, or export the ECG in a supported format."
+    )

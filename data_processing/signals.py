@@ -1,0 +1,198 @@
+"""The signal contract: what an ECG is inside the project, and the chain that prepares it.
+
+An ECG is float32 millivolts, shape (samples, 12), leads I II III aVR aVL aVF V1..V6, at a stated
+rate. ``to_contract`` converts what a file holds or refuses it with a plain reason; it never
+returns zeros for something unreadable. ``SignalChain`` (module ``chain``) prepares it further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from data_processing.chain import SignalChain, check_rate
+from data_processing.errors import ECGError
+from data_processing.leads import (
+    LEADS,
+    check_limb_leads,
+    derive_limb_leads,
+    order_leads,
+)
+
+__all__ = ["ECG", "LEADS", "ECGError", "SignalChain", "to_contract"]
+
+MAX_GAP_SECONDS = 0.1  # a longer gap could hide a QRS complex
+MAX_MISSING_SHARE = 0.01  # of a lead's samples, all gaps together
+# The typical deflection (see `_typical_deflection_mv`) is 0.2 to 2.2 mV in PTB-XL and Brugada-HUCA;
+# the range spans a factor of 160, so of V, mV and uV at most one unit can fit.
+PLAUSIBLE_MV = (0.05, 8.0)
+_PER_MV = {"mv": 1.0, "millivolt": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3}
+_PER_MV |= {"v": 1e3, "volt": 1e3, "nv": 1e-6}
+
+
+@dataclass
+class ECG:
+    """One 12-lead ECG in the signal contract.
+
+    Parameters
+    ----------
+    signal_mv
+        (n_samples, 12) float32 millivolts, leads in the order of ``LEADS``.
+    rate_hz
+        Sampling rate.
+    source_format
+        Format of the file, ``WFDB`` for instance.
+    proof
+        Of ``unit``, ``scale`` and ``leads``: ``checked`` (tested on the signal), ``derived`` or
+        only ``declared`` by the file. The scale is never better than declared: a gain that is
+        wrong by less than a power of ten looks like another patient. ``leads`` speaks of the limb
+        leads; nothing in a file can prove the order of the chest leads.
+    recorded_at
+        Date and time of recording, when the file has one.
+    notes
+        What was repaired or only roughly right; part of the record's quality.
+    file_sha256
+        Hash of the file that holds the samples; set by the reader.
+    """
+
+    signal_mv: np.ndarray
+    rate_hz: float
+    source_format: str
+    proof: dict[str, str]
+    recorded_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+    file_sha256: str = field(default="", repr=False)
+
+
+def to_contract(
+    signal: np.ndarray,
+    *,
+    lead_names: Sequence[str],
+    unit: str | Sequence[str],
+    rate_hz: float,
+    source_format: str,
+    step: float = 0.0,
+) -> ECG:
+    """Convert samples as stored in a file to the signal contract, or refuse them.
+
+    Parameters
+    ----------
+    signal
+        (n_samples, n_channels); NaN for samples the file marks as invalid.
+    lead_names
+        One name a channel, any usual spelling; see ``canonical_lead``.
+    unit
+        V, mV, uV or nV; one for all channels or one each.
+    rate_hz
+        Sampling rate, 50 to 10 000 Hz.
+    source_format
+        Kept in the record.
+    step
+        Quantisation step in ``unit`` of the first channel, 0 if unknown; widens the tolerance of
+        the identities.
+
+    Returns
+    -------
+    ECG
+        Gaps of up to 0.1 s (together at most 1 % of a lead) are interpolated and noted; limb
+        leads that are not stored are derived.
+
+    Raises
+    ------
+    ECGError
+        If the shape, rate, unit, leads, gaps, amplitude or limb-lead identities do not allow it.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> names = ["I", "II", "V1", "V2", "V3", "V4", "V5", "V6"]
+    >>> ecg = to_contract(rng.normal(size=(1000, 8)), lead_names=names, unit="mV",
+    ...                   rate_hz=100, source_format="array")
+    >>> ecg.signal_mv.shape, ecg.proof["leads"]
+    ((1000, 12), 'derived')
+    """
+    samples = np.array(signal, dtype=np.float64)
+    if samples.ndim != 2 or samples.shape[1] != len(lead_names) or not len(samples):
+        raise ECGError(
+            f"signal must be (samples, leads) with one column for each of the {len(lead_names)} "
+            f"lead names, got shape {samples.shape}. Transpose or export again."
+        )
+    check_rate(rate_hz)
+    units = [unit] * len(lead_names) if isinstance(unit, str) else list(unit)
+    factors = np.array([_millivolts_per(name) for name in units])
+    if len(factors) != len(lead_names):
+        raise ECGError(
+            f"unit must be one or one a lead, got {len(factors)} for {len(lead_names)} leads. "
+            "Export again."
+        )
+    millivolts, stored = order_leads(samples * factors, lead_names)
+    columns = [LEADS.index(lead) for lead in stored]
+    n_gaps = _fill_gaps(millivolts, columns, rate_hz)
+    derive_limb_leads(millivolts, stored)
+    _check_amplitude(millivolts)
+    level, note = check_limb_leads(millivolts, stored, step_mv=step * float(factors[0]))
+    notes = [f"{n_gaps} short gaps filled"] if n_gaps else []
+    return ECG(
+        signal_mv=millivolts.astype(np.float32),
+        rate_hz=float(rate_hz),
+        source_format=source_format,
+        proof={"unit": "checked", "scale": "declared", "leads": level},
+        notes=tuple(notes + [note] * bool(note)),
+    )
+
+
+def _millivolts_per(unit: str) -> float:
+    factor = _PER_MV.get(str(unit).strip().lower())
+    if factor is None:
+        raise ECGError(
+            f"unit must be V, mV, uV or nV, got {str(unit)[:20]!r}. Export the ECG in physical "
+            "units."
+        )
+    return factor
+
+
+def _fill_gaps(millivolts: np.ndarray, columns: Sequence[int], rate_hz: float) -> int:
+    """Interpolate short gaps in place; return how many there were."""
+    n_gaps = 0
+    for column in columns:
+        values = millivolts[:, column]
+        is_missing = ~np.isfinite(values)
+        if not is_missing.any():
+            continue
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], is_missing.astype(np.int8), [0]])))
+        lengths = edges[1::2] - edges[::2]
+        share = is_missing.mean()
+        if lengths.max() > MAX_GAP_SECONDS * rate_hz or share > MAX_MISSING_SHARE:
+            raise ECGError(
+                f"lead {LEADS[column]} must have no gap longer than {MAX_GAP_SECONDS:g} s and at "
+                f"most {MAX_MISSING_SHARE:.0%} of its samples missing, got a gap of "
+                f"{lengths.max() / rate_hz:.2f} s and {share:.1%} missing. Leave this ECG out."
+            )
+        time = np.arange(len(values))
+        values[is_missing] = np.interp(time[is_missing], time[~is_missing], values[~is_missing])
+        n_gaps += len(lengths)
+    return n_gaps
+
+
+def _typical_deflection_mv(millivolts: np.ndarray) -> float:
+    """Return the median over leads of the 99th percentile of the distance from the median."""
+    distance = np.abs(millivolts - np.median(millivolts, axis=0))
+    return float(np.median(np.percentile(distance, 99, axis=0)))
+
+
+def _check_amplitude(millivolts: np.ndarray) -> None:
+    low, high = PLAUSIBLE_MV
+    typical = _typical_deflection_mv(millivolts)
+    if typical > high:
+        raise ECGError(
+            f"amplitude must be below {high:g} mV in the median lead, got {typical:.3g}. These "
+            "look like microvolts or ADC counts labelled mV: correct the unit or gain in the file."
+        )
+    if typical < low:
+        raise ECGError(
+            f"amplitude must be above {low:g} mV in the median lead, got {typical:.3g}. The "
+            "signal is empty or in volts labelled mV: correct the unit or gain in the file."
+        )

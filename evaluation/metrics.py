@@ -1,0 +1,242 @@
+"""The metric rows of one variant: estimate, interval, and the method in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evaluation.calibration import (
+    calibration_error_statistic,
+    calibration_line,
+    calibration_line_statistic,
+    undefined_reason,
+)
+from evaluation.comparison import CONDITIONAL
+from evaluation.discrimination import (
+    decision_metrics,
+    delong_covariance,
+    delong_interval,
+    wilson_interval,
+)
+from evaluation.intervals import Interval, bootstrap_interval, bootstrap_intervals
+from evaluation.resampling import BootstrapPlan
+from evaluation.samples import ScoredRows
+from evaluation.weighted import (
+    auroc_statistic,
+    average_precision_statistic,
+    brier_statistic,
+    observed_expected_statistic,
+    ratio_statistic,
+    scaled_brier_statistic,
+)
+
+NAN = float("nan")
+ONE_CLASS = Interval(NAN, NAN, NAN, "not estimable: one outcome class")
+
+
+def _row(metric: str, interval: Interval, sample: ScoredRows, *, threshold=NAN) -> dict:
+    return {
+        "metric": metric,
+        "method": f"{interval.method}{sample.repeats_text()}, {CONDITIONAL}",
+        "threshold": threshold,
+        "estimate": interval.estimate,
+        "ci_low": interval.ci_low,
+        "ci_high": interval.ci_high,
+        "n": sample.n,
+        "n_events": sample.n_events,
+    }
+
+
+def discrimination_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
+    """Return AUROC (mean within fold, pooled by bootstrap and DeLong), AUPRC and prevalence.
+
+    Folds with a single outcome class have no AUROC; they are left out and counted in `method`.
+    """
+    rows = [_within_fold_row(sample, plan)]
+    repeats = sample.mixed(sample.repeats)
+    if not repeats:
+        rows += [_row("auroc_pooled", ONE_CLASS, sample), _row("auprc", ONE_CLASS, sample)]
+    else:
+        pooled = bootstrap_interval(
+            sample.statistic(auroc_statistic, repeats),
+            sample.clusters,
+            plan=plan,
+            strata=sample.by_outcome,
+        )
+        rows += [_row("auroc_pooled", pooled, sample), _delong_row(sample, plan)]
+        precision = sample.statistic(average_precision_statistic, repeats)
+        interval = bootstrap_interval(precision, sample.clusters, plan=plan)
+        rows.append(_row("auprc", interval, sample))
+    low, high = wilson_interval(sample.n_events, sample.n, confidence=plan.confidence)
+    prevalence = Interval(sample.n_events / sample.n, low, high, "Wilson")
+    # A count of patients: no repeat and no model has a part in it.
+    return [*rows, _row("prevalence", prevalence, sample) | {"method": "Wilson"}]
+
+
+def _within_fold_row(sample: ScoredRows, plan: BootstrapPlan) -> dict:
+    folds = sample.mixed(sample.folds)
+    name = "auroc_mean_within_fold"
+    if not folds:
+        return _row(name, ONE_CLASS, sample)
+    interval = bootstrap_interval(
+        sample.statistic(auroc_statistic, folds),
+        sample.clusters,
+        plan=plan,
+        strata=sample.by_fold_and_outcome,
+    )
+    n_lost = len(sample.folds) - len(folds)
+    lost = f" ({n_lost} without both outcomes left out)" if n_lost else ""
+    text = f"mean of {len(folds)} folds{lost}; {interval.method}"
+    return _row(name, Interval(interval.estimate, interval.ci_low, interval.ci_high, text), sample)
+
+
+def _delong_row(sample: ScoredRows, plan: BootstrapPlan) -> dict:
+    scores = sample.score_matrix()
+    if scores is None:
+        reason = "DeLong; not estimable: patients differ between repeats"
+        return _row("auroc_pooled", Interval(NAN, NAN, NAN, reason), sample)
+    auc, covariance = delong_covariance(sample.by_outcome, scores)
+    estimate = float(auc.mean())
+    low, high = delong_interval(estimate, float(covariance.mean()), confidence=plan.confidence)
+    text = "DeLong, logit scale" + ("" if np.isfinite(low) else "; no interval: no variance")
+    return _row("auroc_pooled", Interval(estimate, low, high, text), sample)
+
+
+def decision_rows(sample: ScoredRows, plan: BootstrapPlan, *, rule: str) -> list[dict]:
+    """Return sensitivity, specificity, PPV and NPV at the thresholds of the training folds.
+
+    Parameters
+    ----------
+    sample : ScoredRows
+        With `threshold` and `decision` columns (:func:`evaluation.thresholds.apply_thresholds`).
+    plan : BootstrapPlan
+        Level; and resamples where there are several repeats.
+    rule : str
+        How the thresholds were chosen, in words.
+
+    Returns
+    -------
+    list of dict
+        Wilson intervals for one repeat. With several, a patient counts in each, which Wilson
+        would take for more patients: there the patient bootstrap. Patients without a decision
+        (their fold has no threshold) are left out and counted.
+    """
+    decided = sample.frame[sample.frame["decision"].notna()]
+    n_lost = len(sample.frame) - len(decided)
+    text = f"{rule}" + (f" ({n_lost} patient rows without a threshold left out)" if n_lost else "")
+    names = ("sensitivity", "specificity", "ppv", "npv")
+    if decided.empty:
+        none = Interval(NAN, NAN, NAN, f"{text}; not estimable: no threshold")
+        return [_row(name, none, sample) for name in names]
+    part = ScoredRows(decided)
+    threshold = float(decided.drop_duplicates(["repeat", "fold"])["threshold"].median())
+    if len(part.repeats) > 1:
+        intervals = {name: _decision_bootstrap(part, name, plan) for name in names}
+    else:
+        table = decision_metrics(
+            decided["y_true"], decided["decision"].astype(int), confidence=plan.confidence
+        )
+        intervals = {
+            row.metric: Interval(row.estimate, row.ci_low, row.ci_high, "Wilson")
+            for row in table.itertuples()
+        }
+    rows = []
+    for name, value in intervals.items():
+        full = Interval(value.estimate, value.ci_low, value.ci_high, f"{text}; {value.method}")
+        rows.append(_row(name, full, part, threshold=threshold))
+    return rows
+
+
+def _decision_bootstrap(part: ScoredRows, name: str, plan: BootstrapPlan) -> Interval:
+    def factory(outcome, decision):
+        wanted = 1 if name in ("sensitivity", "ppv") else 0
+        is_outcome, is_decision = outcome == wanted, decision == wanted
+        among = is_outcome if name in ("sensitivity", "specificity") else is_decision
+        return ratio_statistic(is_outcome & is_decision, among)
+
+    is_given_outcome = name in ("sensitivity", "specificity")
+    return bootstrap_interval(
+        part.statistic(factory, part.repeats, "decision"),
+        part.clusters,
+        plan=plan,
+        strata=part.by_outcome if is_given_outcome else None,
+    )
+
+
+def calibration_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
+    """Return Brier, scaled Brier, slope, intercept, ICI, E50, E90 and O:E.
+
+    Resamples are not stratified: the prevalence is part of calibration. Slope and intercept have
+    Wald intervals for one repeat and bootstrap intervals for several.
+    """
+    rows = []
+    factories = {
+        "brier": brier_statistic,
+        "scaled_brier": scaled_brier_statistic,
+        "o_e": observed_expected_statistic,
+    }
+    for name, factory in factories.items():
+        statistic = sample.statistic(factory, sample.repeats)
+        rows.append(_row(name, bootstrap_interval(statistic, sample.clusters, plan=plan), sample))
+    errors = sample.statistic(calibration_error_statistic, sample.repeats)
+    intervals = bootstrap_intervals(errors, sample.clusters, plan=plan)
+    for name, interval in zip(("ici", "e50", "e90"), intervals, strict=True):
+        rows.append(_row(name, interval, sample))
+    return rows + _line_rows(sample, plan)
+
+
+def _line_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
+    frame = sample.frame
+    if len(sample.repeats) == 1:
+        line = calibration_line(frame["y_true"], frame["y_score"], confidence=plan.confidence)
+        slope = Interval(line.slope, line.slope_low, line.slope_high, "logistic model, Wald")
+        intercept = Interval(
+            line.intercept, line.intercept_low, line.intercept_high, "offset model, Wald"
+        )
+        reasons = (line.slope_reason, line.intercept_reason)
+    else:
+        statistic = sample.statistic(calibration_line_statistic, sample.repeats)
+        intercept, slope = bootstrap_intervals(statistic, sample.clusters, plan=plan)
+        is_mixed = 0 < sample.n_events < sample.n
+        reasons = (_reason(sample), "" if is_mixed else "one outcome class")
+    rows = []
+    names = ("calibration_slope", "calibration_intercept")
+    for name, value, reason in zip(names, (slope, intercept), reasons, strict=True):
+        shown = Interval(NAN, NAN, NAN, f"not estimable: {reason}") if reason else value
+        rows.append(_row(name, shown, sample))
+    return rows
+
+
+def _reason(sample: ScoredRows) -> str:
+    frame = sample.frame
+    for rows in sample.repeats:
+        part = frame.iloc[rows]
+        reason = undefined_reason(part["y_true"], part["y_score"])
+        if reason:
+            return f"{reason} in a repeat"
+    return ""
+
+
+def record_rows(records: ScoredRows, plan: BootstrapPlan) -> list[dict]:
+    """Return the record-level AUROC (secondary): patients are drawn with all their records.
+
+    `n` counts records and `n_events` records of patients with the event, per repeat.
+    """
+    repeats = records.mixed(records.repeats)
+    interval = ONE_CLASS
+    if repeats:
+        interval = bootstrap_interval(
+            records.statistic(auroc_statistic, repeats),
+            records.clusters,
+            plan=plan,
+            strata=records.by_outcome,
+        )
+    first = records.frame.drop_duplicates("record_id")
+    row = _row("auroc_pooled", interval, records)
+    return [row | {"n": len(first), "n_events": int(first["y_true"].sum())}]
+
+
+def metrics_frame(rows: list[dict]) -> pd.DataFrame:
+    """Return metric rows as a frame with the columns in their fixed order."""
+    columns = ["metric", "method", "threshold", "estimate", "ci_low", "ci_high", "n", "n_events"]
+    return pd.DataFrame(rows, columns=columns)

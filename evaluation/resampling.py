@@ -1,0 +1,121 @@
+"""Drawing patients with replacement: the weights that statistics are evaluated under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluation.weighted import Statistic
+
+# Weights of about 4 million entries a block keep memory flat for any number of patients.
+MAX_BLOCK_ENTRIES = 4_000_000
+METHODS = ("percentile", "bca")
+
+
+@dataclass(frozen=True)
+class BootstrapPlan:
+    """How intervals are made: number of resamples, level, kind, and the seed."""
+
+    n_resamples: int = 2000
+    confidence: float = 0.95
+    method: str = "bca"
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.n_resamples < 100:
+            raise ValueError(
+                f"n_resamples must be at least 100, got {self.n_resamples}. "
+                "Use 2000 or more for a report."
+            )
+        if not 0.5 <= self.confidence < 1:
+            raise ValueError(f"confidence must be in [0.5, 1), got {self.confidence:g}. Use 0.95.")
+        if self.method not in METHODS:
+            raise ValueError(f"method must be one of {METHODS}, got {self.method!r}. Use 'bca'.")
+
+
+def cluster_codes(*labels) -> np.ndarray:
+    """Return integer codes 0..n-1 of distinct rows of `labels`, each of shape (n_rows,)."""
+    codes = np.zeros(len(labels[0]), dtype=np.int64)
+    for label in labels:
+        _, part = np.unique(np.asarray(label), return_inverse=True)
+        _, codes = np.unique(codes * (part.max() + 1) + part, return_inverse=True)
+    return codes
+
+
+def resample_weights(strata, *, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw with replacement within each stratum, and count how often each unit was drawn.
+
+    Parameters
+    ----------
+    strata : array-like, shape (n_units,)
+        Label of each unit; one constant label draws without stratification.
+    n_resamples : int
+        Number of resamples.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray of int32, shape (n_resamples, n_units)
+        Each stratum's counts sum to its size.
+    """
+    strata = np.asarray(strata)
+    weights = np.empty((n_resamples, strata.size), dtype=np.int32)
+    offsets = np.arange(n_resamples)[:, None]
+    for label in np.unique(strata):
+        members = np.flatnonzero(strata == label)
+        drawn = rng.integers(0, members.size, size=(n_resamples, members.size))
+        flat = (drawn + offsets * members.size).ravel()
+        counts = np.bincount(flat, minlength=n_resamples * members.size)
+        weights[:, members] = counts.reshape(n_resamples, members.size)
+    return weights
+
+
+def _units(clusters, strata) -> tuple[np.ndarray, np.ndarray]:
+    clusters = np.asarray(clusters)
+    n_units = int(clusters.max()) + 1
+    labels = np.zeros(n_units, dtype=np.int64) if strata is None else np.asarray(strata)
+    if labels.shape != (n_units,):
+        raise ValueError(
+            f"strata must hold one label a patient, shape ({n_units},), got {labels.shape}. "
+            "Build it from one row a patient."
+        )
+    return clusters, labels
+
+
+def bootstrap_draws(statistic: Statistic, clusters, *, plan: BootstrapPlan, strata=None):
+    """Return the statistic in every resample, shape (n_resamples,) or (n_resamples, k).
+
+    Parameters
+    ----------
+    statistic : Statistic
+        From :mod:`evaluation.weighted`: weights of rows -> values.
+    clusters : array-like of int, shape (n_rows,)
+        Patient code 0..n_patients-1 of every row; a patient is drawn with all its rows.
+    plan : BootstrapPlan
+        Resamples and seed.
+    strata : array-like, shape (n_patients,), optional
+        Stratum of every patient; None draws without stratification.
+    """
+    clusters, labels = _units(clusters, strata)
+    rng = np.random.default_rng(plan.seed)
+    block = max(1, MAX_BLOCK_ENTRIES // max(clusters.size, labels.size))
+    values = []
+    for start in range(0, plan.n_resamples, block):
+        n_block = min(block, plan.n_resamples - start)
+        weights = resample_weights(labels, n_resamples=n_block, rng=rng)
+        values.append(statistic(weights[:, clusters]))
+    return np.concatenate(values)
+
+
+def jackknife_values(statistic: Statistic, clusters) -> np.ndarray:
+    """Return the statistic with each patient left out in turn, shape (n_patients,)."""
+    clusters = np.asarray(clusters)
+    n_units = int(clusters.max()) + 1
+    block = max(1, MAX_BLOCK_ENTRIES // clusters.size)
+    values = []
+    for start in range(0, n_units, block):
+        left_out = np.arange(start, min(start + block, n_units))
+        values.append(statistic((clusters[None, :] != left_out[:, None]).astype(np.int32)))
+    return np.concatenate(values)

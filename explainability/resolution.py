@@ -1,0 +1,185 @@
+"""What a map of a convolutional layer can resolve in time, and bringing it to ECG samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from explainability.model_access import ECG_INPUT, input_names, layer_output
+
+# Layers that act on each time point alone; what is not known here makes the field "not known".
+_POINTWISE = (
+    "Activation", "Add", "Average", "BatchNormalization", "Dropout", "ELU", "LayerNormalization",
+    "LeakyReLU", "Maximum", "Normalization", "PReLU", "ReLU", "Rescaling", "SpatialDropout1D",
+    "Subtract", "ZeroPadding1D",
+)  # fmt: skip
+_SCALING_LAYER = "ecg_scaling"
+
+
+@dataclass(frozen=True)
+class MapResolution:
+    """Time resolution of a layer's map.
+
+    Attributes
+    ----------
+    n_steps : int
+        Values of the map along the record.
+    seconds_per_value : float
+        Distance between neighbouring values.
+    receptive_field_seconds : float or None
+        Stretch of ECG one value can see (theoretical); None where the graph has a layer that
+        sees the whole record or that is not known here.
+    has_lead_axis : bool
+        Always False: convolutions mix the leads at the first layer.
+    """
+
+    n_steps: int
+    seconds_per_value: float
+    receptive_field_seconds: float | None
+    has_lead_axis: bool = False
+
+    def __str__(self) -> str:
+        """Say it in one sentence, for captions."""
+        field = (
+            "sees an unknown stretch"
+            if self.receptive_field_seconds is None
+            else f"can see {self.receptive_field_seconds:.2f} s"
+        )
+        return (
+            f"{self.n_steps} values, one every {self.seconds_per_value:.2f} s; each {field} of "
+            "ECG; no lead axis (a Grad-CAM map says when, not in which lead)"
+        )
+
+
+def map_resolution(model: keras.Model, layer_name: str, *, rate_hz: float) -> MapResolution:
+    """Return what one value of a layer's map stands for.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Network with the input ``ecg``.
+    layer_name : str
+        Convolutional layer or stage output, shape (steps, channels).
+    rate_hz : float
+        Sampling rate of the ECG the network takes.
+
+    Returns
+    -------
+    MapResolution
+
+    Raises
+    ------
+    ValueError
+        If the rate is not positive, or the layer is missing or has no time axis.
+
+    Notes
+    -----
+    Receptive field r and jump j grow as r' = r + (k - 1) d j and j' = j s (kernel k, dilation d,
+    stride s); where branches meet, the larger r counts. Araujo et al. 2019,
+    doi 10.23915/distill.00021.
+    """
+    if not rate_hz > 0:
+        raise ValueError(f"rate_hz must be positive, got {rate_hz}. Read it from dataset.json.")
+    input_names(model)
+    inner = layer_output(model, layer_name)
+    if len(inner.shape) != 3 or inner.shape[1] is None:
+        raise ValueError(
+            f"layer_name must have outputs of shape (steps, channels), got {tuple(inner.shape[1:])}"
+            f" from {layer_name!r}. Choose a stage output such as 'conv5_block3_out'."
+        )
+    n_samples = next(t.shape[1] for t in model.inputs if t.name == ECG_INPUT)
+    field = _receptive_fields(model).get(id(inner))
+    return MapResolution(
+        n_steps=int(inner.shape[1]),
+        seconds_per_value=n_samples / inner.shape[1] / rate_hz,
+        receptive_field_seconds=None if field is None else min(field[0], n_samples) / rate_hz,
+    )
+
+
+def _receptive_fields(model: keras.Model) -> dict[int, tuple[int, int]]:
+    """Map tensors (by id) to (field in samples, jump in samples) where both are known."""
+    fields: dict[int, tuple[int, int]] = {}
+    for operation in model.operations:
+        if operation.name == ECG_INPUT:
+            fields[id(operation.output)] = (1, 1)
+            continue
+        if isinstance(operation, keras.layers.InputLayer):
+            continue
+        known = [fields.get(id(tensor)) for tensor in keras.tree.flatten(operation.input)]
+        if not known or any(entry is None for entry in known):
+            continue
+        grown = _grow(operation, (max(f for f, _ in known), max(j for _, j in known)))  # type: ignore[misc]
+        if grown is not None:
+            for tensor in keras.tree.flatten(operation.output):
+                fields[id(tensor)] = grown
+    return fields
+
+
+def _grow(operation: Any, field_and_jump: tuple[int, int]) -> tuple[int, int] | None:
+    """Return field and jump after one operation, None where it can't be said."""
+    field, jump = field_and_jump
+    kind = type(operation).__name__
+    if kind in _POINTWISE or operation.name == _SCALING_LAYER:
+        return field, jump
+    if kind == "Concatenate" and operation.axis in (-1, 2):
+        return field, jump
+    if kind in ("Conv1D", "SeparableConv1D", "DepthwiseConv1D"):
+        kernel, stride = operation.kernel_size[0], operation.strides[0]
+        return field + (kernel - 1) * operation.dilation_rate[0] * jump, jump * stride
+    if kind in ("MaxPooling1D", "AveragePooling1D"):
+        size, stride = np.ravel(operation.pool_size)[0], np.ravel(operation.strides)[0]
+        return int(field + (size - 1) * jump), int(jump * stride)
+    return None
+
+
+def resize_map(maps: np.ndarray, n_samples: int) -> np.ndarray:
+    """Bring maps to one value a sample, by linear interpolation between the steps' centres.
+
+    Parameters
+    ----------
+    maps : array of shape (n_records, n_steps)
+        Output of `attribution.grad_cam`.
+    n_samples : int
+        Samples of the ECG.
+
+    Returns
+    -------
+    float32 array of shape (n_records, n_samples)
+        Values between those of the map; nothing is normalised. Smoothness between the steps is
+        interpolation, not knowledge.
+
+    Raises
+    ------
+    ValueError
+        If `maps` is not two-dimensional or would have to be shortened.
+
+    Notes
+    -----
+    Step k stands for samples [k s, (k + 1) s) with s = n_samples / n_steps, so its centre is at
+    (k + 0.5) s - 0.5; outside the first and last centre the value is held.
+
+    Examples
+    --------
+    >>> resize_map(np.array([[0.0, 1.0]]), 4).round(2).tolist()
+    [[0.0, 0.25, 0.75, 1.0]]
+    """
+    maps = np.asarray(maps, dtype=np.float32)
+    if maps.ndim != 2 or maps.shape[1] < 1:
+        raise ValueError(
+            f"maps must be of shape (n_records, n_steps), got {maps.shape}. "
+            "Pass what grad_cam returned."
+        )
+    n_steps = maps.shape[1]
+    if n_samples < n_steps:
+        raise ValueError(
+            f"n_samples must be at least the map's {n_steps} steps, got {n_samples}. "
+            "Pass the number of samples of the ECG."
+        )
+    position = np.clip((np.arange(n_samples) + 0.5) * n_steps / n_samples - 0.5, 0, n_steps - 1)
+    left = np.minimum(position.astype(int), max(n_steps - 2, 0))
+    right = np.minimum(left + 1, n_steps - 1)
+    weight = (position - left).astype(np.float32)
+    return maps[:, left] * (1 - weight) + maps[:, right] * weight

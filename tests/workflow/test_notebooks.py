@@ -1,0 +1,91 @@
+"""The rules of the notebooks, and that breaking one is found."""
+
+import json
+import shutil
+
+import pytest
+
+from workflow import notebooks
+from workflow.stages import STAGES, plan
+
+
+@pytest.fixture
+def copies(tmp_path, monkeypatch):
+    """Return a folder with copies of the notebooks that `check` looks at."""
+    for stage in STAGES:
+        shutil.copy(notebooks.notebook_path(stage), tmp_path)
+    monkeypatch.setattr(
+        notebooks, "notebook_path", lambda stage: tmp_path / f"{stage.notebook}.ipynb"
+    )
+    return tmp_path
+
+
+def edit(folder, change):
+    """Change the last code cell of 03_evaluate."""
+    path = folder / "03_evaluate.ipynb"
+    content = json.loads(path.read_text())
+    cell = [cell for cell in content["cells"] if cell["cell_type"] == "code"][-1]
+    change(content, cell)
+    path.write_text(json.dumps(content))
+
+
+def test_the_notebooks_of_the_repository_keep_the_rules():
+    assert notebooks.check() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda _, cell: cell.update(source=["x = 1\n"] * 13), "has 13 lines, at most 12"),
+        (lambda _, cell: cell.update(source=["def f():\n", "    pass"]), "defines a function"),
+        (lambda _, cell: cell.update(source=["import sys; sys.path.append('.')"]), "sys.path"),
+        (lambda _, cell: cell.update(source=["!pip install x"]), "installs a package"),
+        (lambda _, cell: cell.update(execution_count=3), "has outputs"),
+        (lambda nb, _: nb["metadata"].pop("kernelspec"), "kernelspec"),
+        (lambda nb, _: nb["cells"][0].update(source=["No heading"]), "heading of level one"),
+        (lambda nb, cell: cell.update(id=nb["cells"][0]["id"]), "ids must be unique"),
+    ],
+)
+def test_a_broken_rule_is_found(copies, change, words):
+    edit(copies, change)
+    (problem,) = notebooks.check()
+    assert problem.startswith("03_evaluate: ")
+    assert words in problem
+
+
+def test_a_changed_parameters_cell_is_found_and_mended(copies):
+    path = copies / "03_evaluate.ipynb"
+    before = path.read_text()
+    path.write_text(before.replace("n_resamples: int = 2000", "n_resamples: int = 20"))
+    (problem,) = notebooks.check()
+    assert "parameters cell differs" in problem
+    assert notebooks.sync() == ["03_evaluate"]
+    assert notebooks.check() == []
+
+
+def test_the_plan_explains_networks_only_and_starts_where_asked():
+    names = [step.name for step in plan(["clinical", "ecg"], first="02")]
+    assert names == [
+        "02_train_model.clinical",
+        "02_train_model.ecg",
+        "03_evaluate",
+        "04_explain.ecg",
+    ]
+    assert [step.name for step in plan(["clinical"], only="03")] == ["03_evaluate"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"first": "05"}, "--from must be one of 01, 02, 03, 04, got '05'"),
+        ({"only": "train"}, "--only must be one of 01, 02, 03, 04, got 'train'"),
+    ],
+)
+def test_an_unknown_stage_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(["ecg"], **options)
+
+
+def test_an_unknown_variant_is_refused():
+    with pytest.raises(ValueError, match=r"variants must be among .* got egc"):
+        plan(["egc"])
