@@ -8,18 +8,30 @@ learning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
-from explainability.model_access import private_copy
+from explainability.weight_randomisation import (
+    KEPT_LAYERS,
+    map_similarity,
+    randomisation_cascade,
+    randomise_weights,
+    weighted_layers,
+)
 
-# Scaling layers hold facts about the training rows (mean, spread), not learned weights.
-KEPT_LAYERS = ("ecg_scaling", "covariate_scaling")
+__all__ = [
+    "KEPT_LAYERS",
+    "WindowTest",
+    "map_similarity",
+    "randomisation_cascade",
+    "randomise_weights",
+    "shifted_window_null",
+    "weighted_layers",
+    "window_mass",
+]
 
 
 @dataclass(frozen=True)
@@ -163,157 +175,6 @@ def shifted_window_null(
     )
 
 
-def randomise_weights(
-    model: keras.Model, *, n_layers: int | None = None, seed: int = 0
-) -> keras.Model:
-    """Return a copy whose learned weights are random, from the output downwards.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Left as it is.
-    n_layers : int, optional
-        How many layers with weights to randomise, counted from the output; all when left out.
-    seed : int
-        Of the weights.
-
-    Returns
-    -------
-    keras.Model
-        Kernels are drawn from a normal distribution of mean 0 and the root mean square of the
-        trained kernel, so that signals keep their size; vectors (biases, batch-norm statistics)
-        are permuted. The scaling layers `KEPT_LAYERS` stay.
-
-    Raises
-    ------
-    ValueError
-        If `n_layers` is below 1 or above the number of layers with weights.
-
-    References
-    ----------
-    Adebayo et al. 2018, https://arxiv.org/abs/1810.03292.
-    """
-    copy = private_copy(model)
-    names = weighted_layers(copy)
-    if n_layers is None:
-        n_layers = len(names)
-    if not 1 <= n_layers <= len(names):
-        raise ValueError(
-            f"n_layers must be between 1 and {len(names)}, got {n_layers}. "
-            "Count the layers with weights."
-        )
-    rng = np.random.default_rng(seed)
-    for name in names[:n_layers]:
-        layer = copy.get_layer(name)
-        layer.set_weights([_randomise(values, rng) for values in layer.get_weights()])
-    return copy
-
-
-def weighted_layers(model: keras.Model) -> list[str]:
-    """Return the layers that hold learned weights, from the output downwards."""
-    names = [layer.name for layer in model.layers if layer.get_weights()]
-    return [name for name in reversed(names) if name not in KEPT_LAYERS]
-
-
-def randomisation_cascade(
-    model: keras.Model,
-    explain: Callable[[keras.Model], np.ndarray],
-    *,
-    n_stages: int = 4,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Randomise ever more layers from the top and compare the maps with the original's.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The trained network.
-    explain : callable
-        From a model to maps (n_records, ...), for example
-        ``lambda network: grad_cam(network, inputs, layer_name="conv5_block3_out")``.
-    n_stages : int
-        Depths to try: the top layer alone first, every layer last.
-    seed : int
-        Of the weights.
-
-    Returns
-    -------
-    DataFrame
-        One row a stage: ``n_layers``, ``lowest_layer``, ``similarity`` (mean Spearman
-        correlation over records), ``similarity_low`` and ``similarity_high`` (10 % and 90 % of
-        records), ``n_records``, ``n_without_map`` (a map was constant). A similarity that
-        stays near 1 says the map does not depend on what was learned.
-
-    Raises
-    ------
-    ValueError
-        If `n_stages` is below 1.
-
-    References
-    ----------
-    Adebayo et al. 2018, https://arxiv.org/abs/1810.03292.
-    """
-    if n_stages < 1:
-        raise ValueError(f"n_stages must be at least 1, got {n_stages}. Use 4.")
-    names = weighted_layers(model)
-    original = explain(model)
-    rows = []
-    for n_layers in sorted({round(n) for n in np.linspace(1, len(names), n_stages)}):
-        similarity = map_similarity(
-            original, explain(randomise_weights(model, n_layers=n_layers, seed=seed))
-        )
-        known = similarity[np.isfinite(similarity)]
-        low, high = np.quantile(known, [0.1, 0.9]) if len(known) else (np.nan, np.nan)
-        rows.append(
-            {
-                "n_layers": n_layers,
-                "lowest_layer": names[n_layers - 1],
-                "similarity": known.mean() if len(known) else np.nan,
-                "similarity_low": low,
-                "similarity_high": high,
-                "n_records": len(known),
-                "n_without_map": len(similarity) - len(known),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def map_similarity(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the Spearman correlation of two maps of each record.
-
-    Parameters
-    ----------
-    maps, others : array of shape (n_records, ...)
-        Signed maps are compared with their signs.
-
-    Returns
-    -------
-    float array of shape (n_records,)
-        -1 to 1, NaN where one of the two is constant.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-
-    Examples
-    --------
-    >>> map_similarity(np.array([[1, 2, 3]]), np.array([[10, 30, 90]])).tolist()
-    [1.0]
-    """
-    maps, others = np.asarray(maps), np.asarray(others)
-    if maps.shape != others.shape or maps.ndim < 2:
-        raise ValueError(
-            f"others must have the shape of maps {maps.shape}, got {others.shape}. "
-            "Explain the same records with the same layer."
-        )
-    ranks = [rankdata(values.reshape(len(values), -1), axis=1) for values in (maps, others)]
-    centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
-    spread = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
-    product = (centred[0] * centred[1]).sum(axis=1)
-    return np.divide(product, spread, out=np.full(len(maps), np.nan), where=spread > 0)
-
-
 def _check_maps(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return absolute maps and masks, both (n_records, n_samples, n_leads or 1)."""
     mass = np.abs(np.asarray(maps, dtype=np.float64))
@@ -340,11 +201,3 @@ def _shares_by_shift(mass: np.ndarray, masks: np.ndarray) -> np.ndarray:
         spectrum = np.fft.rfft(mass[row], axis=0) * np.conj(np.fft.rfft(masks[row] * 1.0, axis=0))
         shares[row] = np.fft.irfft(spectrum.sum(axis=1), n=mass.shape[1]) / mass[row].sum()
     return shares
-
-
-def _randomise(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return random values of the same size: kernels drawn anew, vectors permuted."""
-    if values.ndim < 2:
-        return rng.permutation(values)
-    size = np.sqrt(np.mean(np.square(values, dtype=np.float64)))
-    return rng.normal(0.0, size, values.shape).astype(values.dtype)

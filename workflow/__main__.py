@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,15 +90,15 @@ def _check() -> int:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from workflow.commands import download_dataset
+    from workflow.stages import download_dataset
 
     print(download_dataset(options.dataset, Path(options.data_root)))
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from workflow.commands import predict_file
+    from workflow.stages import predict_file
 
-    print(predict_file(Path(options.bundle), Path(options.ecg), options.covariates))
+    print(json.dumps(predict_file(Path(options.bundle), Path(options.ecg), options.covariates)))
 
 
 def _unknown_flags(words: Sequence[str]) -> str:

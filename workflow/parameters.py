@@ -103,7 +103,7 @@ class EvaluationParameters:
     run_directory: str = parameter(
         "runs/quickstart", "folder of this run, below the project's root or absolute"
     )
-    primary_variant: str = parameter(
+    new_variant: str = parameter(
         "ecg_covariates", "model of the primary comparison", choices=VARIANTS
     )
     reference_variant: str = parameter("clinical", "what it is compared with", choices=VARIANTS)
@@ -113,19 +113,17 @@ class EvaluationParameters:
     threshold_rule: str = parameter(
         "youden",
         "how the threshold is chosen on training folds",
-        choices=("youden", "sensitivity"),
+        choices=("youden", "sensitivity", "specificity"),
     )
-    target_sensitivity: float = parameter(
-        0.8, "aim of the rule 'sensitivity'", above=0.0, below=1.0
+    threshold_target: float = parameter(
+        0.0, "aim of the last two rules, for example 0.9; 0 = not used", minimum=0.0, below=1.0
     )
     risk_low: float = parameter(
-        0.02, "lowest threshold of the decision curve", above=0.0, below=1.0
+        0.02, "lowest risk of the decision curve at which one might act", above=0.0, below=1.0
     )
-    risk_high: float = parameter(
-        0.4, "highest threshold of the decision curve", above=0.0, below=1.0
-    )
-    confidence_level: float = parameter(0.95, "level of all intervals", above=0.5, below=1.0)
-    n_bootstrap: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
+    risk_high: float = parameter(0.4, "highest such risk", above=0.0, below=1.0)
+    confidence: float = parameter(0.95, "level of all intervals", above=0.5, below=1.0)
+    n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
     seed: int = parameter(0, "seed of the bootstrap", minimum=0)
 
 

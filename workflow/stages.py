@@ -1,9 +1,14 @@
-"""The stages of a run: which notebook, which parameters, what each reads and writes."""
+"""The stages of a run: which notebook, which parameters, what each reads and writes.
+
+Besides the notebooks this is the only place where the stage packages meet: the commands that need
+no notebook (``download``, ``predict``) are at the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from workflow.artifacts import Artifacts
@@ -112,3 +117,61 @@ def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[St
         shown = variants if stage.number == "02" else [v for v in variants if v != "clinical"]
         steps += [Step(stage, variant) for variant in shown]
     return steps
+
+
+def download_dataset(name: str, data_root: Path) -> Path:
+    """Fetch a public dataset below `data_root`, resuming and checking; return its folder."""
+    from data_processing.datasets import download
+
+    return download(name, data_root)
+
+
+def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str, Any]:
+    """Return the risk of one ECG file by a trained model: the bundle and the file are enough.
+
+    Parameters
+    ----------
+    bundle
+        Folder with ``model.keras`` and ``card.json``.
+    ecg
+        An ECG in a format the readers know.
+    covariates
+        ``NAME=VALUE`` in the units of the card; what is left out counts as missing.
+
+    Raises
+    ------
+    ValueError
+        If the bundle or the ECG is refused, or a covariate is unknown or no number.
+    """
+    import numpy as np
+
+    from data_processing.readers import read_ecg
+    from data_processing.signals import SignalChain
+    from models_training.bundle import load_bundle
+
+    model, card = load_bundle(bundle)
+    names: list[str] = card["covariate_names"]
+    values = dict.fromkeys(names, float("nan"))
+    for text in covariates:
+        name, _, value = text.partition("=")
+        if name not in values:
+            known = ", ".join(names) or "none: this model sees the ECG only"
+            raise ValueError(f"covariate must be one of {known}, got {name!r}.")
+        values[name] = float(value)
+    record = read_ecg(ecg)
+    signal = SignalChain.from_dict(card["signal_chain"]).apply(record.signal_mv, record.rate_hz)
+    inputs = {"ecg": signal[None]}
+    if names:
+        inputs["covariates"] = np.array([[values[name] for name in names]], dtype="float32")
+    risk = float(np.asarray(model(inputs, training=False)).item())
+    threshold = card["threshold"]["value"]
+    return {
+        "risk": round(risk, 4),
+        "target": card["target"],
+        "horizon_days": card["horizon_days"],
+        "threshold": threshold,
+        "is_above_threshold": None if threshold is None else risk >= threshold,
+        "missing_covariates": [name for name, value in values.items() if np.isnan(value)],
+        "is_synthetic": card["is_synthetic"],
+        "warning": "For research; not a medical device.",
+    }
