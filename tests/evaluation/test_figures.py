@@ -10,7 +10,7 @@ from evaluation import figures
 from evaluation.style import variant_style
 from evaluation.summary import EvaluationSettings, evaluate
 
-QUICK = EvaluationSettings(n_resamples=200, risk_step=0.05)
+QUICK = EvaluationSettings(n_resamples=100, risk_step=0.15)
 DRAW = {
     "roc": lambda r, ax: figures.plot_roc(r["roc"], metrics=r["metrics"], ax=ax),
     "precision_recall": lambda r, ax: figures.plot_precision_recall(

@@ -123,6 +123,14 @@ class TestIntervals:
         assert one.ci_low == pytest.approx(two.ci_low, abs=0.03)
         assert one.ci_high == pytest.approx(two.ci_high, abs=0.03)
 
+    def test_the_jackknife_of_many_patients_is_spared(self, monkeypatch):
+        values = np.random.default_rng(0).normal(size=300)
+        full = bootstrap_interval(mean_of(values), np.arange(300), plan=BootstrapPlan())
+        monkeypatch.setattr("evaluation.intervals.MAX_JACKKNIFE_PATIENTS", 299)
+        spared = bootstrap_interval(mean_of(values), np.arange(300), plan=BootstrapPlan())
+        assert spared.ci_low == pytest.approx(full.ci_low, abs=0.005)
+        assert spared.ci_high == pytest.approx(full.ci_high, abs=0.005)
+
     def test_columns_share_resamples_and_equal_the_scalar(self):
         values = np.random.default_rng(0).normal(size=(30, 2))
 
@@ -150,6 +158,25 @@ class TestIntervals:
         assert "no interval: defined in " in interval.method
         low, _ = percentile_interval(np.column_stack([[1.0, np.nan], [1.0, 2.0]]))
         np.testing.assert_array_equal(np.isnan(low), [True, False])
+
+    def test_an_interval_without_its_estimate_is_withheld(self):
+        values = np.random.default_rng(0).normal(size=400)
+
+        def distance_from_zero(weights):
+            # Noise on top of noise: resamples are further from zero than the sample is.
+            parts = (weights * (values - values.mean())).reshape(len(weights), 40, 10).sum(axis=2)
+            return np.abs(parts).mean(axis=1)
+
+        plan = BootstrapPlan(method="percentile")
+        draws = bootstrap_draws(distance_from_zero, np.arange(400), plan=plan)
+        interval = bootstrap_interval(
+            lambda weights: distance_from_zero(weights) - (weights == 1).all(axis=1) * 9.0,
+            np.arange(400),
+            plan=plan,
+        )
+        assert draws.min() > interval.estimate
+        assert np.isnan(interval.ci_low)
+        assert interval.method.endswith("no interval: the bias of the bootstrap exceeds its width")
 
     def test_stratified_intervals_of_a_proportion_would_have_no_width(self):
         y_true = np.r_[np.ones(10, int), np.zeros(40, int)]

@@ -10,7 +10,7 @@ from evaluation.discrimination import auroc
 from evaluation.scores import patient_scores
 from evaluation.summary import EvaluationSettings, evaluate
 
-QUICK = EvaluationSettings(n_resamples=200, risk_step=0.05, comparison_risks=(0.2,))
+QUICK = EvaluationSettings(n_resamples=100, risk_step=0.15, comparison_risks=(0.2,))
 METRIC_COLUMNS = ["variant", "target", "level", "subgroup", "metric", "method", "threshold"]
 METRIC_COLUMNS += ["estimate", "ci_low", "ci_high", "n", "n_events"]
 METRICS = ["auroc_mean_within_fold", "auroc_pooled", "auprc", "prevalence", "sensitivity"]
@@ -54,10 +54,11 @@ def test_four_folds_give_every_table(result):
     }
     assert all(len(table) for table in result.values())
     with_interval = metrics.dropna(subset=["ci_low"])
-    assert len(with_interval) == len(metrics)
-    # Half-open rounding aside, every interval holds its estimate.
-    assert (with_interval["ci_low"] <= with_interval["estimate"] + 1e-9).all()
-    assert (with_interval["ci_high"] >= with_interval["estimate"] - 1e-9).all()
+    assert (with_interval["ci_low"] <= with_interval["estimate"]).all()
+    assert (with_interval["ci_high"] >= with_interval["estimate"]).all()
+    without = metrics[metrics["ci_low"].isna()]
+    assert set(without["metric"]) <= {"ici", "e50", "e90"}
+    assert without["method"].str.contains("no interval: the bias of the bootstrap").all()
     models = metrics[metrics["metric"] != "prevalence"]
     assert models["method"].str.contains("conditional on the fitted models").all()
 
@@ -88,7 +89,7 @@ def test_hold_out_is_its_one_fold(make_predictions):
 
 
 def test_repeats_are_means_of_repeats(make_predictions):
-    predictions = make_predictions(n_repeats=3)
+    predictions = make_predictions(n_repeats=2, noises={"ecg": 1.0})
     result = evaluate(predictions, QUICK)
     alone = [evaluate(rows, QUICK) for _, rows in predictions.groupby("repeat")]
     names = [name for name in METRICS if name != "prevalence"]
@@ -190,9 +191,18 @@ class TestComparisons:
             evaluate(predictions[~is_gone], QUICK)
 
 
+def test_types_of_parquet_make_no_difference(predictions, result):
+    types = {"y_true": "Int8", "repeat": "int16", "horizon_days": "float32"}
+    again = evaluate(predictions.astype(types), QUICK)
+    pd.testing.assert_frame_equal(again["metrics"], result["metrics"])
+    pd.testing.assert_frame_equal(again["comparisons"], result["comparisons"])
+
+
 def test_two_targets_stay_apart(make_predictions):
-    first = make_predictions()
-    second = make_predictions(seed=1).assign(target="death", horizon_days=365.0)
+    first = make_predictions(noises={"ecg": 1.0})
+    second = make_predictions(seed=1, noises={"ecg": 1.0}).assign(
+        target="death", horizon_days=365.0
+    )
     both = evaluate(pd.concat([first, second]), QUICK)
     alone = evaluate(first, QUICK)
     kept = both["metrics"][both["metrics"]["target"] == "sva"].reset_index(drop=True)

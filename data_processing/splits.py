@@ -1,0 +1,150 @@
+"""Split patients into folds and roles; the patient is the unit, always."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+PROTOCOLS = ("cross_validation", "hold_out")
+SPLIT_COLUMNS = ("patient_id", "repeat", "fold", "inner_fold", "role")
+
+
+def make_splits(
+    patients: pd.DataFrame,
+    *,
+    protocol: str = "cross_validation",
+    n_folds: int = 5,
+    n_repeats: int = 1,
+    n_inner_folds: int = 5,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Assign every patient a role in every repeat and fold, stratified by outcome.
+
+    Parameters
+    ----------
+    patients
+        One row a patient: ``patient_id``, ``outcome`` (0/1, none missing).
+    protocol
+        ``cross_validation`` (each patient is tested once a repeat) or ``hold_out`` (one fold,
+        ``test_fraction`` of the patients is tested).
+    n_folds
+        Outer folds of the cross-validation.
+    n_repeats
+        Repeats with other random folds (or another random hold-out set).
+    n_inner_folds
+        Inner folds among the patients that are not tested, for thresholds and tuning.
+    test_fraction
+        Of the patients, for ``hold_out``.
+    seed
+        The same patients and seed give the same table, in whatever order the patients come.
+
+    Returns
+    -------
+    DataFrame
+        ``patient_id, repeat, fold, inner_fold, role``; one row per patient, repeat and fold.
+        ``role`` is ``test``, ``validation`` (inner fold 0: early stopping) or ``train``;
+        ``inner_fold`` is -1 for ``test``, else 0 to n_inner_folds - 1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range or there are fewer events (or non-events) than folds.
+    """
+    _check_parameters(patients, protocol, n_folds, n_repeats, n_inner_folds, test_fraction)
+    ordered = patients.sort_values("patient_id")
+    ids = ordered["patient_id"].to_numpy(dtype=object)
+    outcome = ordered["outcome"].to_numpy(dtype=np.int8)
+    n_outer = n_folds if protocol == "cross_validation" else 1
+    frames = []
+    for repeat in range(n_repeats):
+        rng = np.random.default_rng([seed, repeat])
+        if protocol == "cross_validation":
+            _check_events(outcome, n_folds, "n_folds")
+            outer = StratifiedKFold(n_folds, shuffle=True, random_state=_random_state(rng))
+            test_sets = [test for _, test in outer.split(ids, outcome)]
+        else:
+            everyone = np.arange(len(ids))
+            state = _random_state(rng)
+            _, test = train_test_split(
+                everyone, test_size=test_fraction, stratify=outcome, random_state=state
+            )
+            test_sets = [test]
+        for fold in range(n_outer):
+            inner_fold = _inner_folds(outcome, test_sets[fold], n_inner_folds, rng)
+            role = np.select([inner_fold < 0, inner_fold == 0], ["test", "validation"], "train")
+            columns = (ids, repeat, fold, inner_fold, role.astype(object))
+            frames.append(pd.DataFrame(dict(zip(SPLIT_COLUMNS, columns, strict=True))))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _random_state(rng: np.random.Generator) -> int:
+    return int(rng.integers(2**31))  # scikit-learn takes a number, not a Generator
+
+
+def _inner_folds(
+    outcome: np.ndarray, test: np.ndarray, n_inner_folds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return -1 for tested patients, and the inner fold of the others."""
+    inner_fold = np.full(len(outcome), -1, dtype=np.int64)
+    rest = np.setdiff1d(np.arange(len(outcome)), test)
+    _check_events(outcome[rest], n_inner_folds, "n_inner_folds")
+    inner = StratifiedKFold(n_inner_folds, shuffle=True, random_state=_random_state(rng))
+    for number, (_, members) in enumerate(inner.split(rest, outcome[rest])):
+        inner_fold[rest[members]] = number
+    return inner_fold
+
+
+def _check_events(outcome: np.ndarray, n_folds: int, name: str) -> None:
+    n_events = int(outcome.sum())
+    rarer, word = min((n_events, "with"), (len(outcome) - n_events, "without"))
+    if rarer < n_folds:
+        raise ValueError(
+            f"{name} must be at most the number of patients {word} the event outside the test set "
+            f"({rarer}), got {n_folds}. Use fewer folds or more patients."
+            if name == "n_inner_folds"
+            else f"{name} must be at most the number of patients {word} the event ({rarer}), got "
+            f"{n_folds}. Use fewer folds or more patients."
+        )
+
+
+def _check_parameters(
+    patients: pd.DataFrame,
+    protocol: str,
+    n_folds: int,
+    n_repeats: int,
+    n_inner_folds: int,
+    test_fraction: float,
+) -> None:
+    rules = (
+        ("protocol", protocol, protocol in PROTOCOLS, f"one of {', '.join(PROTOCOLS)}"),
+        ("n_folds", n_folds, n_folds >= 2, "at least 2"),
+        ("n_repeats", n_repeats, n_repeats >= 1, "at least 1"),
+        ("n_inner_folds", n_inner_folds, n_inner_folds >= 2, "at least 2"),
+        ("test_fraction", test_fraction, 0 < test_fraction < 1, "between 0 and 1"),
+    )
+    for name, value, is_met, rule in rules:
+        if not is_met:
+            raise ValueError(f"{name} must be {rule}, got {value}. Change the parameter.")
+    if patients["patient_id"].duplicated().any():
+        n_repeated = int(patients["patient_id"].duplicated().sum())
+        raise ValueError(
+            f"patients must have one row each, got {n_repeated} repeated. Split patients, not "
+            "records."
+        )
+    if patients["outcome"].isna().any():
+        n_unknown = int(patients["outcome"].isna().sum())
+        raise ValueError(
+            f"outcome must be known, got {n_unknown} missing. Exclude those patients first "
+            "(select_cohort does)."
+        )
+
+
+def hash_splits(splits: pd.DataFrame) -> str:
+    """Return the sha256 of a split table, whatever the order of its rows; for ``card.json``."""
+    columns = list(SPLIT_COLUMNS)
+    rows = splits[columns].sort_values(columns).to_csv(index=False, lineterminator="\n")
+    return hashlib.sha256(rows.encode()).hexdigest()
