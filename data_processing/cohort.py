@@ -278,7 +278,7 @@ def _pseudonymised(
 
 
 def _pseudonyms(keys: Sequence[str] | pd.Series, letter: str, n_digits: int) -> dict[str, str]:
-    """Number the keys in the order of their hash."""
+    """Return a number for each key, in the order of their hashes."""
     ordered = sorted(keys, key=lambda key: hashlib.sha256(str(key).encode()).digest())
     n_digits = max(n_digits, len(str(len(ordered))))
     return {key: f"{letter}{number:0{n_digits}d}" for number, key in enumerate(ordered, 1)}

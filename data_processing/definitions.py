@@ -170,8 +170,9 @@ def brugada_huca_definition(*, atypical: str = "exclude") -> CohortDefinition:
     Notes
     -----
     ``basal_pattern`` was read from the ECG that is to be classified, so it describes and never
-    predicts. Four recordings are filed under two numbers each (with the same diagnosis); ``merge``
-    keeps each once.
+    predicts. Five recordings are filed under two numbers each: four sample by sample, and one moved
+    by a fraction of a sample and scaled by 0.86, which has Brugada syndrome under one number and
+    not under the other. Their patients cannot be merged, so all copies are dropped by default.
     """
     return CohortDefinition(
         name="brugada_huca",
@@ -183,7 +184,7 @@ def brugada_huca_definition(*, atypical: str = "exclude") -> CohortDefinition:
         uncertain_value="2",
         uncertain_as=atypical,
         descriptive_columns=("basal_pattern", "sudden_death"),
-        default_duplicates="merge",
+        default_duplicates="drop",
         patients_file="metadata.csv",
         ecgs_file="",
     )

@@ -25,7 +25,9 @@ DERIVED_FROM_I_II = {
     "aVF": (-0.5, 1.0),
 }
 NOISE_MV = 0.02  # root mean square left by filters that devices apply to each lead separately
-VIOLATION_SHARE = 0.25  # of the limb leads' RMS: beyond it a lead is swapped, inverted or mis-scaled
+VIOLATION_SHARE = (
+    0.25  # of the limb leads' RMS: beyond it a lead is swapped, inverted or mis-scaled
+)
 _CANONICAL = {lead.lower(): lead for lead in LEADS} | {f"c{k}": f"V{k}" for k in range(1, 7)}
 
 

@@ -19,12 +19,13 @@ What is planted, and what is not:
   carries none, nor does the ECG tell age or sex: effect size 0 is a true null.
 
 Implementation: ``synthetic_settings``, ``synthetic_truth`` (answer key), ``synthetic_patients``,
-``synthetic_traits``, ``synthetic_heart``, ``synthetic_rhythm``, ``synthetic_noise``,
-``synthetic_ecg``, ``synthetic_files``.
+``synthetic_oracle``, ``synthetic_traits``, ``synthetic_heart``, ``synthetic_rhythm``,
+``synthetic_noise``, ``synthetic_ecg``, ``synthetic_files``.
 """
 
 from __future__ import annotations
 
+from data_processing.leads import LEADS
 from data_processing.synthetic_ecg import simulate_ecgs
 from data_processing.synthetic_files import (
     ECG_COLUMNS,
@@ -35,15 +36,10 @@ from data_processing.synthetic_files import (
     hospital_patients,
     write_hospital_folder,
 )
-from data_processing.synthetic_patients import (
-    EVENT_TYPES,
-    LGE_PATTERNS,
-    oracle_auroc,
-    simulate_patients,
-    status_at_horizon,
-)
+from data_processing.synthetic_oracle import oracle_auroc, status_at_horizon
+from data_processing.synthetic_patients import EVENT_TYPES, LGE_PATTERNS, simulate_patients
 from data_processing.synthetic_settings import SYNTHETIC_LABEL, SyntheticSettings
-from data_processing.synthetic_truth import LEADS, planted_mask, planted_windows
+from data_processing.synthetic_truth import planted_mask, planted_windows
 
 __all__ = [
     "ECG_COLUMNS",

@@ -136,15 +136,21 @@ def _beats(hearts: Hearts, rhythm: Rhythm, seconds: np.ndarray, rate_hz: float) 
     last, following = rhythm.beat_indices(seconds)
     after = rhythm.relative_time(seconds, last)
     is_ectopic = np.take_along_axis(rhythm.is_ectopic, last, axis=1)
-    slower = np.take_along_axis(rhythm.t_stretch, last, axis=1)
-    size = np.take_along_axis(rhythm.size, last, axis=1)
-    conducted = size * ~is_ectopic
-    waves = np.empty((after.shape[0], hearts.centre.shape[1], len(seconds)), np.float32)
-    t_time = after / slower
-    for wave in range(hearts.centre.shape[1]):
-        time = t_time if hearts.is_t[wave] else after
-        waves[:, wave] = _gaussians(time, hearts.centre[:, wave], hearts.sigma[:, wave], rate_hz)
-        waves[:, wave] *= conducted
+    waves = np.zeros((after.shape[0], hearts.centre.shape[1], len(seconds)), np.float32)
+    # The T wave of the beat before may still be going on when a premature beat starts.
+    for beat, chosen in ((last, slice(None)), (np.maximum(last - 1, 0), hearts.is_t)):
+        conducted = np.take_along_axis(rhythm.size * ~rhythm.is_ectopic, beat, axis=1)
+        conducted = conducted * (beat != last) if beat is not last else conducted
+        time = rhythm.relative_time(seconds, beat)
+        t_time = time / np.take_along_axis(rhythm.t_stretch, beat, axis=1)
+        for wave in np.arange(waves.shape[1])[chosen]:
+            shape = _gaussians(
+                t_time if hearts.is_t[wave] else time,
+                hearts.centre[:, wave],
+                hearts.sigma[:, wave],
+                rate_hz,
+            )
+            waves[:, wave] += shape * conducted
     result = hearts.leads_mv.astype(np.float32) @ waves
     before = rhythm.relative_time(seconds, following)
     has_p = ~np.take_along_axis(rhythm.is_ectopic, following, axis=1)

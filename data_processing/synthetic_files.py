@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data_processing.leads import LEADS
 from data_processing.synthetic_ecg import simulate_ecgs
-from data_processing.synthetic_patients import (
-    THREE_YEAR_INCIDENCE,
-    oracle_auroc,
-    simulate_patients,
-)
+from data_processing.synthetic_oracle import oracle_auroc
+from data_processing.synthetic_patients import THREE_YEAR_INCIDENCE, simulate_patients
 from data_processing.synthetic_settings import SYNTHETIC_LABEL, SyntheticSettings
-from data_processing.synthetic_truth import LEADS, planted_windows
+from data_processing.synthetic_truth import planted_windows
 
 UNITS_PER_MV = 1000  # one quantisation step is 1 microvolt
 TRUTH_SCHEMA_VERSION = 1

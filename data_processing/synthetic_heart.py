@@ -20,7 +20,7 @@ _DOWER = np.array(
     [
         [0.632, -0.235, 0.059],
         [0.235, 1.066, -0.132],
-        [-0.515, 0.157, -0.917],
+        [-0.430, 0.131, -0.766],  # Dower's V1 times 0.835: as tall as in PTB-XL
         [0.044, 0.164, -1.387],
         [0.882, 0.098, -1.277],
         [1.213, 0.127, -0.601],
@@ -31,16 +31,16 @@ _DOWER = np.array(
 # Centre and SD in seconds after the R peak, dipole x, y, z in mV. One row a Gaussian.
 _P_WAVE = np.array(
     [
-        [-0.163, 0.017, 0.035, 0.055, -0.050],
-        [-0.133, 0.019, 0.055, 0.050, 0.045],
+        [-0.175, 0.017, 0.035, 0.055, -0.050],
+        [-0.144, 0.019, 0.055, 0.050, 0.045],
     ]
 )
 _QRS_NORMAL = np.array(
     [
-        [-0.022, 0.0085, -0.12, -0.06, -0.20],
-        [0.000, 0.0105, 0.92, 0.55, 0.20],
-        [0.019, 0.0110, 0.10, 0.00, 0.72],
-        [0.038, 0.0095, -0.14, -0.12, 0.22],
+        [-0.022, 0.0085, -0.14, -0.06, -0.32],
+        [0.000, 0.0105, 1.18, 0.80, 0.22],
+        [0.019, 0.0110, 0.06, 0.00, 0.92],
+        [0.037, 0.0090, -0.15, -0.05, 0.20],
     ]
 )
 _QRS_LEFT_BUNDLE = np.array(
@@ -60,7 +60,7 @@ _ECTOPIC_BEAT = np.array(
         [0.275, 0.040, -0.30, -0.22, -0.25],
     ]
 )
-_T_DIPOLE_NORMAL = np.array([0.235, 0.155, -0.125])
+_T_DIPOLE_NORMAL = np.array([0.37, 0.16, -0.20])
 _T_DIPOLE_LEFT_BUNDLE = np.array([-0.16, 0.03, -0.32])
 _T_WEIGHTS = np.array([0.45, 0.75])  # slow rise, steeper fall
 
@@ -169,9 +169,9 @@ def _conducted_beat(
     qrs[:, 0, 2:] *= np.exp(0.35 * patient["septal"])[:, None]
     qrs[:, 2, 2:] *= np.exp(0.25 * patient["posterior"])[:, None]
     qrs[:, 3, 2:] *= np.exp(0.35 * patient["terminal"])[:, None]
-    frontal = np.deg2rad(-8.0 + 24.0 * patient["frontal"] + 3.0 * record["frontal"])
+    frontal = np.deg2rad(-3.0 + 24.0 * patient["frontal"] + 3.0 * record["frontal"])
     horizontal = np.deg2rad(11.0 * patient["horizontal"] + 3.0 * record["horizontal"])
-    stretch = np.exp(0.07 * patient["qrs"])[:, None]
+    stretch = 0.90 * np.exp(0.08 * patient["qrs"])[:, None]
     qrs_leads = _project(field, _turn(qrs[..., 2:], frontal, horizontal))
     notch = 0.035 * np.stack([patient[f"notch_{axis}"] for axis in "xyz"], axis=-1)
 
@@ -213,7 +213,7 @@ def _conducted_times(
         0.012 + 0.012 * patient["notch_time"],
         0.048 * constant,
         0.014 + jitter,
-        0.025 + jitter,
+        0.023 + jitter,
         0.33 * qt_seconds,
         0.56 * qt_seconds,
         0.675 * qt_seconds,

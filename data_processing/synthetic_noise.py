@@ -19,7 +19,8 @@ LEADS_FROM_ELECTRODES[2:, :3] = -1.0 / 3.0
 LEADS_FROM_ELECTRODES[2:, 3:] = np.eye(6)
 
 _MAINS_HZ = 50.0
-_MUSCLE_MV = 0.0065  # SD at one electrode, at 500 Hz
+# SD at one electrode at 500 Hz: arms and left leg, then the chest. Level as measured in PTB-XL.
+_MUSCLE_MV = np.array([0.0023] * 3 + [0.0010] * 6)
 _F_WAVE_LEADS = np.array([0.2, 0.5, 1.0, 0.6, 0.3, 0.2, 0.15, 0.12])
 
 
@@ -52,20 +53,20 @@ def electrode_noise(
         phase = 2 * np.pi * (_MAINS_HZ * seconds[None, :] + record["mains_phase"][:, None])
         parts += [np.sin(phase), np.cos(phase)]
     shapes = np.stack(parts, axis=1).astype(np.float32)
-    wander = 0.018 * np.exp(0.5 * record["wander"])
+    wander = 0.028 * np.exp(0.5 * record["wander"])
     sizes = [
-        0.018 * np.exp(0.5 * record["breathing_size"]),
+        0.025 * np.exp(0.5 * record["breathing_size"]),
         wander,
         0.6 * wander,
-        *[0.0025 * np.exp(0.7 * record["mains"])] * (len(parts) - 3),
+        *[0.003 * np.exp(0.7 * record["mains"])] * (len(parts) - 3),
     ]
-    muscle = _MUSCLE_MV * np.sqrt(min(1.0, rate_hz / 500.0)) * record["noise_level"]
+    muscle = np.sqrt(min(1.0, rate_hz / 500.0)) * record["noise_level"][:, None] * _MUSCLE_MV
     noise = np.empty((len(generators), 9, len(seconds)), np.float32)
     mixing = np.empty((len(generators), 9, len(parts)), np.float32)
     for row, generator in enumerate(generators):
         mixing[row] = generator.standard_normal((9, 5), np.float32)[:, : len(parts)]
         generator.standard_normal(out=noise[row], dtype=np.float32)
-    noise *= muscle[:, None, None].astype(np.float32)
+    noise *= muscle[:, :, None].astype(np.float32)
     mixing *= np.stack(sizes, axis=-1)[:, None, :].astype(np.float32)
     noise += mixing @ shapes
     return LEADS_FROM_ELECTRODES.astype(np.float32) @ noise

@@ -49,7 +49,7 @@ def draw_rhythm(
 ) -> Rhythm:
     """Draw R peaks: breathing and random variability, irregular in AF, some beats premature.
 
-    A premature beat comes after 0.55 to 0.75 of the cycle and is followed by a full compensatory
+    A premature beat comes after 0.55 to 0.8 of the cycle and is followed by a full compensatory
     pause: the sinus node keeps its time. Two never follow each other.
 
     Parameters
@@ -80,7 +80,8 @@ def draw_rhythm(
     peaks = np.cumsum(rr, axis=1) - offset
     is_ectopic = _single(ndtr(draws[:, 1]) < record["ectopic_probability"][:, None])
     coupling = 0.62 + 0.035 * record["coupling"][:, None] + 0.02 * draws[:, 2]
-    early = np.clip(coupling, 0.55, 0.75)
+    # never on the T wave, which ends about 0.4 s after the R peak whatever the rate
+    early = np.maximum(np.clip(coupling, 0.55, 0.75), np.minimum(0.43 / mean_rr, 0.8))
     previous = np.concatenate([peaks[:, :1] - rr[:, :1], peaks[:, :-1]], axis=1)
     peaks = np.where(is_ectopic, previous + early * (peaks - previous), peaks)
     cycle = np.diff(peaks, axis=1, prepend=peaks[:, :1] - mean_rr)

@@ -82,10 +82,10 @@ def _record_values(patient: Draws, record: Draws, latent: Draws) -> Draws:
         "has_left_bundle": has_left_bundle,
         "rr_seconds": rr,
         "qt_seconds": qt,
-        "pr_shift_seconds": 0.018 * patient["pr"] + 0.004 * record["pr"],
+        "pr_shift_seconds": 0.022 * patient["pr"] + 0.004 * record["pr"],
         "lateral_t_mv": lateral + 0.025 * record["t_lateral"],
         "slur_mv": slur + 0.015 * record["slur"],
-        "fragment_mv": 0.16 * fragment * np.exp(0.2 * record["fragments"]),
+        "fragment_mv": 0.18 * fragment * np.exp(0.2 * record["fragments"]),
         "ectopic_probability": np.minimum(burden, 0.4),
-        "noise_level": np.exp(0.35 * patient["noise"] + 0.35 * record["noise"]),
+        "noise_level": np.exp(0.4 * patient["noise"] + 0.4 * record["noise"]),
     }

@@ -1,0 +1,93 @@
+"""The facts of a prepared cohort, stated once: the content of ``dataset.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from data_processing.chain import SignalChain
+from data_processing.definitions import CohortDefinition
+from data_processing.leads import LEADS
+
+TARGET_LABELS = {
+    "sva": "sustained ventricular arrhythmia (sudden cardiac death, sustained VT, appropriate ICD "
+    "therapy)",
+    "brugada": "a diagnosis of Brugada syndrome",
+}
+
+
+def describe_dataset(
+    definition: CohortDefinition,
+    patients: pd.DataFrame,
+    records: pd.DataFrame,
+    chain: SignalChain,
+    *,
+    horizon_days: int,
+    protocol: str,
+    n_folds: int,
+) -> dict[str, Any]:
+    """Return the facts later notebooks and the report read instead of declaring them again.
+
+    Parameters
+    ----------
+    definition
+        What the cohort's columns mean.
+    patients, records
+        The final tables.
+    chain
+        Filter, rate and length of the prepared ECGs.
+    horizon_days
+        Of the outcome; 0 is written where the cohort has no dates.
+    protocol, n_folds
+        Of the split.
+    """
+    horizon = horizon_days if definition.has_dates else 0
+    label = TARGET_LABELS.get(definition.target, definition.target)
+    if horizon:
+        label += f" within {horizon} days"
+    split = (
+        f"Every patient is scored out of fold ({n_folds} folds by patient)."
+        if protocol == "cross_validation"
+        else "One hold-out of patients is scored; one split cannot carry a claim."
+    )
+    return {
+        "cohort": definition.name,
+        "title": definition.title,
+        "is_synthetic": definition.is_synthetic,
+        "licence": definition.licence or "the owner's",
+        "citation": definition.citation or "not published",
+        "target": definition.target,
+        "target_label": label,
+        "horizon_days": horizon,
+        "protocol": protocol,
+        "protocol_label": split,
+        "description": (
+            f"ECGs: leads {', '.join(LEADS)} in millivolts, {chain.duration_seconds:g} s at "
+            f"{chain.rate_hz:g} Hz, {_filter_words(chain)}. {_ecgs_a_patient(records)}"
+        ),
+        "leads": list(LEADS),
+        "rate_hz": chain.rate_hz,
+        "n_samples": chain.n_samples,
+        "signal_chain": chain.to_dict(),
+        "covariates": list(definition.covariates),
+        "n_patients": len(patients),
+        "n_records": len(records),
+        "n_events": int(patients["outcome"].sum()),
+    }
+
+
+def _filter_words(chain: SignalChain) -> str:
+    """Return the filter in words."""
+    edges = [
+        f"{name} {value:g} Hz"
+        for name, value in (("high-pass", chain.low_cut_hz), ("low-pass", chain.high_cut_hz))
+        if value
+    ]
+    return f"zero-phase {' and '.join(edges)}" if edges else "unfiltered"
+
+
+def _ecgs_a_patient(records: pd.DataFrame) -> str:
+    """Return how many ECGs the patients have."""
+    counts = records["patient_id"].value_counts()
+    return f"{counts.min()} to {counts.max()} ECGs a patient, median {counts.median():g}."

@@ -1,0 +1,1 @@
+"""Networks and the clinical model: architectures, training by fold, bundles. Uses Keras."""

@@ -1,0 +1,174 @@
+"""The model bundle: a network (or the clinical model) and its card, checked on loading."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from models_training.architectures import TrainingScale
+from models_training.clinical_model import ClinicalModel
+
+MODEL_FILE, CLINICAL_FILE, CARD_FILE = "model.keras", "clinical_model.json", "card.json"
+SCHEMA_VERSION = 1
+_REQUIRED = ("signal_chain", "covariate_names", "target", "horizon_days", "threshold")
+_CODE_CLASSES = ("Lambda",)
+
+
+class BundleError(ValueError):
+    """A bundle is damaged, incomplete, or wants to run code."""
+
+
+def save_bundle(directory: Path, model: keras.Model | ClinicalModel, card: dict[str, Any]) -> None:
+    """Write a model and its card; the card holds the checksum and is written last.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder of the variant.
+    model : keras.Model or ClinicalModel
+        A network is saved without its optimizer's state.
+    card : dict
+        At least ``signal_chain``, ``covariate_names``, ``target``, ``horizon_days``, ``threshold``.
+
+    Raises
+    ------
+    BundleError
+        If the card lacks one of these.
+    """
+    absent = [name for name in _REQUIRED if name not in card]
+    if absent:
+        raise BundleError(f"card must have {', '.join(_REQUIRED)}, missing: {', '.join(absent)}.")
+    directory.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, ClinicalModel):
+        path = directory / CLINICAL_FILE
+        path.write_text(json.dumps(model.to_dict(), indent=1) + "\n")
+    else:
+        path = directory / MODEL_FILE
+        aside = directory / f".aside-{MODEL_FILE}"
+        model.save(aside, include_optimizer=False)
+        aside.replace(path)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "model_file": path.name,
+        "sha256": _sha256(path),
+        "keras": keras.__version__,
+        **card,
+    }
+    aside = directory / f".aside-{CARD_FILE}"
+    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(directory / CARD_FILE)
+
+
+def load_card(directory: Path) -> dict[str, Any]:
+    """Return the card of a bundle.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    BundleError
+        If it is of another version or incomplete.
+    """
+    path = directory / CARD_FILE
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{CARD_FILE} must be in the bundle {directory.name!r}, got no such file. Name the "
+            "folder of a trained variant."
+        )
+    card = json.loads(path.read_text(encoding="utf-8"))
+    absent = [name for name in (*_REQUIRED, "sha256", "model_file") if name not in card]
+    if card.get("schema_version") != SCHEMA_VERSION or absent:
+        raise BundleError(
+            f"{CARD_FILE} must have schema version {SCHEMA_VERSION} and all fields, got version "
+            f"{card.get('schema_version')}, missing: {', '.join(absent) or 'none'}. Train again."
+        )
+    return card
+
+
+def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
+    """Return the network and the card of a bundle, in safe mode and after its checksum.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the bundle is incomplete.
+    BundleError
+        If it is the clinical model (no network), was changed since it was written, or wants to
+        run code of its own.
+    """
+    directory = Path(directory)
+    card = load_card(directory)
+    path = directory / card["model_file"]
+    if path.name != MODEL_FILE:
+        raise BundleError(
+            f"bundle must hold a network, got {path.name}. Use load_clinical for that model."
+        )
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{MODEL_FILE} must be in the bundle, got no such file. Train again."
+        )
+    if _sha256(path) != card["sha256"]:
+        raise BundleError(
+            f"{MODEL_FILE} must have the checksum of its card, got another. It was changed or "
+            "damaged: do not use it; copy the bundle again or train again."
+        )
+    _refuse_code(path)
+    return keras.models.load_model(
+        path, custom_objects={"TrainingScale": TrainingScale}, compile=False, safe_mode=True
+    ), card
+
+
+def load_clinical(directory: str | Path) -> tuple[ClinicalModel, dict[str, Any]]:
+    """Return the clinical model and its card, after its checksum.
+
+    Raises
+    ------
+    BundleError
+        If the bundle holds a network, or was changed.
+    """
+    directory = Path(directory)
+    card = load_card(directory)
+    path = directory / card["model_file"]
+    if path.name != CLINICAL_FILE or _sha256(path) != card["sha256"]:
+        raise BundleError(
+            f"bundle must hold an unchanged {CLINICAL_FILE}, got {path.name}. Use load_bundle for "
+            "networks."
+        )
+    return ClinicalModel.from_dict(json.loads(path.read_text())), card
+
+
+def _refuse_code(path: Path) -> None:
+    """Refuse a file whose configuration names a layer that carries code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError):
+        raise BundleError(
+            f"{path.name} must be a Keras 3 .keras file, got something else. Legacy .h5 and "
+            "SavedModel files must be exported again with Keras 3."
+        ) from None
+    found = sorted(set(_class_names(config)) & set(_CODE_CLASSES))
+    if found:
+        raise BundleError(
+            f"{path.name} must not carry code, got {', '.join(found)} layers. Rebuild the "
+            "network without it."
+        )
+
+
+def _class_names(config: Any) -> list[str]:
+    """Return every class name in a nested configuration."""
+    if isinstance(config, dict):
+        own = [str(config["class_name"])] if "class_name" in config else []
+        return own + [name for value in config.values() for name in _class_names(value)]
+    if isinstance(config, list):
+        return [name for value in config for name in _class_names(value)]
+    return []
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,82 @@
+"""Learning curves of networks, and the penalty path and coefficients of the clinical model."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from models_training.clinical_model import ClinicalModel
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"  # Okabe-Ito
+
+
+def plot_history(history: pd.DataFrame, *, title: str) -> Figure:
+    """Draw how a variant was fitted: loss by epoch, or log loss by penalty.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``repeat, fold`` and ``epoch, loss, val_loss, val_auroc``, or ``penalty_c, val_loss``.
+    title : str
+        Above the figure.
+    """
+    return _epochs(history, title) if "epoch" in history else _penalties(history, title)
+
+
+def _epochs(history: pd.DataFrame, title: str) -> Figure:
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
+    for number, (_, fold) in enumerate(history.groupby(["repeat", "fold"])):
+        label = ("training", "validation") if number == 0 else (None, None)
+        axes[0].plot(fold["epoch"], fold["loss"], color=GREY, lw=1, alpha=0.8, label=label[0])
+        axes[0].plot(fold["epoch"], fold["val_loss"], color=BLUE, lw=1.6, alpha=0.8, label=label[1])
+        best = fold.loc[fold["val_loss"].idxmin()]
+        axes[0].plot(best["epoch"], best["val_loss"], "o", color=ORANGE, ms=6)
+        axes[1].plot(fold["epoch"], fold["val_auroc"], color=BLUE, lw=1.4, alpha=0.7)
+        axes[1].plot(best["epoch"], best["val_auroc"], "o", color=ORANGE, ms=6)
+    axes[1].plot([], [], "o", color=ORANGE, label="kept (lowest validation loss)")
+    axes[1].axhline(0.5, color=GREY, ls=":", lw=1)
+    axes[0].set(xlabel="epoch", ylabel="log loss", title="Loss")
+    axes[1].set(xlabel="epoch", ylabel="AUROC of validation patients", title="Validation AUROC")
+    axes[1].set_ylim(0, 1)
+    n_folds = history.groupby(["repeat", "fold"]).ngroups
+    figure.suptitle(f"{title}, {n_folds} fold{'s' if n_folds > 1 else ''}")
+    for ax in axes:
+        ax.legend(frameon=False, fontsize=9)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _penalties(history: pd.DataFrame, title: str) -> Figure:
+    figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
+    for number, (_, fold) in enumerate(history.groupby(["repeat", "fold"])):
+        ax.plot(fold["penalty_c"], fold["val_loss"], color=BLUE, lw=1.4, alpha=0.7)
+        best = fold.loc[fold["val_loss"].idxmin()]
+        label = "chosen" if number == 0 else None
+        ax.plot(best["penalty_c"], best["val_loss"], "o", color=ORANGE, ms=6, label=label)
+    ax.set_xscale("log")
+    ax.set(xlabel="inverse penalty C (left: all coefficients 0)", ylabel="inner-fold log loss")
+    ax.set_title(f"{title}: penalty chosen inside the training patients")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_coefficients(model: ClinicalModel, *, title: str) -> Figure:
+    """Draw the coefficients of the clinical model, per standard deviation of the covariate.
+
+    Parameters
+    ----------
+    model : ClinicalModel
+        As fitted.
+    title : str
+        Above the figure.
+    """
+    table = pd.Series(model.coefficients, index=model.names)[::-1]
+    figure, ax = plt.subplots(figsize=(6.5, 0.42 * len(table) + 1.4), layout="constrained")
+    ax.barh(table.index, table.to_numpy(), color=BLUE)
+    ax.axvline(0, color=GREY, lw=1)
+    ax.set(xlabel="log odds ratio for one standard deviation (0 = left out by the LASSO)")
+    ax.set_title(title)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,139 @@
+"""Rows of a cohort as training batches, in an order fixed by seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pandas as pd
+
+from models_training.architectures import COVARIATE_INPUT, ECG_INPUT
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """ECGs, outcomes and covariates of a cohort; nothing of the signals is copied.
+
+    Parameters
+    ----------
+    signals : array of shape (n_signals, n_samples, 12)
+        Millivolts; may be a memory map.
+    records : DataFrame
+        ``record_id, patient_id, signal_row``, one row an ECG.
+    patients : DataFrame
+        ``patient_id, outcome`` (0/1), one row a patient; ``event, duration_days`` where known.
+    covariates : DataFrame
+        Encoded covariates, one row for each of `patients`; no columns for none.
+    """
+
+    signals: np.ndarray
+    records: pd.DataFrame
+    patients: pd.DataFrame
+    covariates: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        """Check that the tables belong together."""
+        unknown = ~self.records["patient_id"].isin(self.patients["patient_id"])
+        if unknown.any():
+            raise ValueError(
+                f"records must belong to patients of the cohort, got {int(unknown.sum())} that do "
+                "not. Pass the tables of one run."
+            )
+        if len(self.covariates) != len(self.patients):
+            raise ValueError(
+                f"covariates must have one row for each of the {len(self.patients)} patients, "
+                f"got {len(self.covariates)}. Encode the same patients."
+            )
+        if self.patients["outcome"].isna().any():
+            raise ValueError("outcome must be known for every patient, got missing ones.")
+
+    @property
+    def patient_row(self) -> np.ndarray:
+        """Row of `patients` of each record, (n_records,)."""
+        rows = pd.Series(np.arange(len(self.patients)), index=self.patients["patient_id"])
+        return rows.loc[self.records["patient_id"]].to_numpy()
+
+    @property
+    def y_true(self) -> np.ndarray:
+        """Outcome of each record's patient, (n_records,), float32."""
+        return self.patients["outcome"].to_numpy("float32")[self.patient_row]
+
+    def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the network's inputs for some records."""
+        found = {ECG_INPUT: np.asarray(self.signals[self.records["signal_row"].to_numpy()[rows]])}
+        if self.covariates.shape[1]:
+            values = self.covariates.to_numpy("float32")
+            found[COVARIATE_INPUT] = values[self.patient_row[rows]]
+        return found
+
+    def rows_of(self, patient_ids: Sequence[str]) -> np.ndarray:
+        """Return the records of some patients."""
+        return np.flatnonzero(self.records["patient_id"].isin(patient_ids).to_numpy())
+
+
+class EpochBatches(keras.utils.PyDataset):
+    """Batches of one epoch after another; every patient counts once whatever the number of ECGs.
+
+    Parameters
+    ----------
+    data : TrainingData
+        The cohort.
+    rows : int array
+        Training records.
+    batch_size : int
+        Records a batch; the last one may be smaller.
+    records_per_patient : int
+        Random ECGs of a patient an epoch; 0 = all, each weighted by 1 / n of its patient.
+    seed : sequence of int
+        Order and choice are a function of it and of the epoch, not of what ran before.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        rows: np.ndarray,
+        *,
+        batch_size: int,
+        records_per_patient: int,
+        seed: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.data, self.rows, self.batch_size = data, np.asarray(rows), batch_size
+        self.records_per_patient, self.seed = records_per_patient, list(seed)
+        patient = data.patient_row[self.rows]
+        _, code, count = np.unique(patient, return_inverse=True, return_counts=True)
+        self._code, self._weight = code, 1.0 / count[code]
+        self._y_true = data.y_true
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Draw and order the records of an epoch."""
+        self.epoch = epoch
+        rng = np.random.default_rng([*self.seed, epoch])
+        order = rng.permutation(len(self.rows))
+        weight = self._weight
+        if self.records_per_patient:
+            # The first k of each patient in a random order are k random ones.
+            seen = pd.Series(self._code[order]).groupby(self._code[order]).cumcount().to_numpy()
+            order = order[seen < self.records_per_patient]
+            drawn = np.minimum(1.0 / self._weight, self.records_per_patient)
+            weight = 1.0 / drawn
+        self._order = order
+        self._epoch_weight = weight / weight[order].mean()
+
+    def on_epoch_end(self) -> None:
+        """Move to the next epoch."""
+        self.start_epoch(self.epoch + 1)
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch."""
+        return -(-len(self._order) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """Return inputs, outcomes (n, 1) and weights (n,) of a batch."""
+        part = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        rows = self.rows[part]
+        weight = self._epoch_weight[part].astype("float32")
+        return self.data.inputs(rows), self._y_true[rows][:, None], weight

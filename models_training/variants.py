@@ -1,0 +1,216 @@
+"""Every variant by the same folds: what it may see, how it is fitted, what it predicts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from tqdm.auto import tqdm
+
+from models_training.clinical_model import fit_clinical, tune_clinical
+from models_training.fold_models import FOLDS, FoldStore
+from models_training.inputs import TrainingData
+from models_training.variant_inputs import columns_of
+
+
+@dataclass
+class VariantFit:
+    """What one variant's training leaves.
+
+    Attributes
+    ----------
+    variant : str
+        Its name.
+    covariate_names : list of str
+        Encoded columns it sees.
+    history : DataFrame
+        ``repeat, fold`` and a row an epoch (networks) or a penalty (clinical).
+    predictions : DataFrame
+        ``record_id, patient_id, repeat, fold, role, seed, variant, y_true, y_score``; roles
+        ``validation`` (training patients, by models that left them out) and ``test``.
+    fitted_on : dict
+        From (repeat, fold) to the patients anything was fitted on.
+    model : keras.Model or ClinicalModel
+        The one for new patients.
+    about : dict
+        Facts for the card: number of weights, epochs or penalty, kind of bundle.
+    """
+
+    variant: str
+    covariate_names: list[str]
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    fitted_on: dict[tuple[int, int], list[str]]
+    model: Any
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def fit_variant(
+    variant: str, data: TrainingData, splits: pd.DataFrame, settings: Any, directory: Path
+) -> VariantFit:
+    """Fit a variant in every fold, and once more for new patients.
+
+    Parameters
+    ----------
+    variant : str
+        ``ecg``, ``ecg_age``, ``ecg_covariates`` or ``clinical``.
+    data : TrainingData
+        The cohort with all its encoded covariates.
+    splits : DataFrame
+        ``patient_id, repeat, fold, inner_fold, role``.
+    settings : TrainingSettings
+        For networks; the clinical model takes its seed alone.
+    directory : Path
+        Where finished folds are kept: a stopped run continues after the last one.
+    """
+    names = columns_of(variant, list(data.covariates.columns))
+    data = replace(data, covariates=data.covariates[names])
+    fit = _fit_clinical_variant if variant == "clinical" else _fit_network_variant
+    found = fit(data, splits, settings, directory)
+    found.variant, found.covariate_names = variant, names
+    found.predictions = found.predictions.assign(variant=variant, seed=settings.seed)
+    return found
+
+
+def estimate(variant: str, data: TrainingData, splits: pd.DataFrame, settings: Any) -> str:
+    """Return in words how long training may take at most, from two measured steps.
+
+    Parameters
+    ----------
+    variant, data, splits, settings
+        As for `fit_variant`.
+    """
+    n_folds = len(_folds(splits))
+    if variant == "clinical":
+        return f"Clinical model: {n_folds} folds, seconds."
+    from models_training.training import NetworkTrainer
+
+    names = columns_of(variant, list(data.covariates.columns))
+    part = replace(data, covariates=data.covariates[names])
+    n_records = len(data.records)
+    if settings.records_per_patient:
+        n_records = min(n_records, settings.records_per_patient * len(data.patients))
+    seconds = NetworkTrainer(part, settings).seconds_a_record()
+    n_fits = n_folds + (n_folds > 1)
+    minutes = seconds * n_records * settings.n_epochs * n_fits / 60
+    return (
+        f"{n_fits} trainings of at most {settings.n_epochs} epochs of {n_records} ECGs: at most "
+        f"{minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second (early stopping shortens it)."
+    )
+
+
+def _folds(splits: pd.DataFrame) -> list[tuple[int, int, pd.DataFrame]]:
+    return [(int(r), int(f), part) for (r, f), part in splits.groupby(["repeat", "fold"])]
+
+
+def _prediction_rows(
+    data: TrainingData, rows: np.ndarray, logits: np.ndarray, role: str, repeat: int, fold: int
+) -> pd.DataFrame:
+    """Return the predictions of some records."""
+    table = data.records.iloc[rows][["record_id", "patient_id"]].reset_index(drop=True)
+    y_true = data.y_true[rows].astype(int)
+    return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=expit(logits))
+
+
+def _fit_clinical_variant(
+    data: TrainingData, splits: pd.DataFrame, settings: Any, directory: Path
+) -> VariantFit:
+    """Fit the LASSO in every fold; the penalty is chosen inside the training patients."""
+    outcome = data.patients["outcome"].to_numpy(int)
+    position = pd.Series(range(len(data.patients)), index=data.patients["patient_id"])
+    histories, predictions, fitted_on = [], [], {}
+    row_of = data.patient_row
+    for repeat, fold, part in _folds(splits):
+        training = part[part["role"] != "test"]
+        seen = position.loc[training["patient_id"]].to_numpy()
+        model, inner, history = tune_clinical(
+            data.covariates.iloc[seen], outcome[seen], training["inner_fold"].to_numpy()
+        )
+        logits = model.logits(data.covariates)
+        by_patient = np.full(len(position), np.nan)
+        by_patient[seen] = inner
+        train_rows = data.rows_of(training["patient_id"])
+        test_rows = data.rows_of(part.loc[part["role"] == "test", "patient_id"])
+        args = (repeat, fold)
+        predictions += [
+            _prediction_rows(data, train_rows, by_patient[row_of[train_rows]], "validation", *args),
+            _prediction_rows(data, test_rows, logits[row_of[test_rows]], "test", *args),
+        ]
+        histories.append(history.assign(repeat=repeat, fold=fold))
+        fitted_on[repeat, fold] = sorted(training["patient_id"])
+    history = pd.concat(histories, ignore_index=True)
+    penalty_c = history.loc[history.groupby(["repeat", "fold"])["val_loss"].idxmin(), "penalty_c"]
+    final = fit_clinical(data.covariates, outcome, penalty_c=float(penalty_c.median()))
+    about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
+    table = pd.concat(predictions, ignore_index=True)
+    return VariantFit("", [], history, table, fitted_on, final, about)
+
+
+def _fit_network_variant(
+    data: TrainingData, splits: pd.DataFrame, settings: Any, directory: Path
+) -> VariantFit:
+    """Train the network in every fold, then on all patients for the median of the best epochs."""
+    from models_training.training import NetworkTrainer
+
+    trainer = NetworkTrainer(data, settings)
+    folds = _folds(splits)
+    is_hold_out = len(folds) == 1
+    store = directory / FOLDS
+    mark = _fingerprint(data, splits, settings)
+    histories, predictions, fitted_on = [], [], {}
+    n_fits = len(folds) + (not is_hold_out)
+    with tqdm(total=n_fits * settings.n_epochs, desc="epochs", unit="epoch") as bar:
+        for repeat, fold, part in folds:
+            ids = {role: list(rows["patient_id"]) for role, rows in part.groupby("role")}
+            fitted_on[repeat, fold] = sorted(ids["train"])
+            done = FoldStore(store, repeat, fold, mark)
+            if not done.is_complete:
+                rows = {role: data.rows_of(patients) for role, patients in ids.items()}
+                history = trainer.fit(
+                    rows["train"],
+                    rows["validation"],
+                    n_epochs=settings.n_epochs,
+                    seed=(repeat, fold),
+                    bar=bar,
+                )
+                scored = [
+                    _prediction_rows(
+                        data, rows[role], trainer.logits(rows[role]), role, repeat, fold
+                    )
+                    for role in ("validation", "test")
+                ]
+                history = history.assign(repeat=repeat, fold=fold)
+                done.write(trainer.network.get_weights(), history, pd.concat(scored))
+            else:
+                bar.update(settings.n_epochs)
+            histories.append(done.history())
+            predictions.append(done.predictions())
+        history = pd.concat(histories, ignore_index=True)
+        n_best = history.loc[history.groupby(["repeat", "fold"])["val_loss"].idxmin(), "epoch"]
+        about = {"bundle_kind": "hold_out", "n_epochs": int(n_best.median())}
+        if is_hold_out:
+            trainer.network.set_weights(FoldStore(store, *folds[0][:2], mark).weights())
+        else:
+            about["bundle_kind"] = "refit_all"
+            everyone = np.arange(len(data.records))
+            trainer.fit(everyone, None, n_epochs=about["n_epochs"], seed=(-1 % 2**16,), bar=bar)
+            bar.update(settings.n_epochs - about["n_epochs"])
+    about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
+    table = pd.concat(predictions, ignore_index=True)
+    return VariantFit("", [], history, table, fitted_on, trainer.model, about)
+
+
+def _fingerprint(data: TrainingData, splits: pd.DataFrame, settings: Any) -> str:
+    """Return a hash of what a fold's result depends on; a stale fold is then never reused."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for table in (splits, data.records[["record_id", "patient_id"]], data.covariates):
+        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    digest.update(data.y_true.tobytes())
+    for row in np.linspace(0, len(data.signals) - 1, 32).astype(int):
+        digest.update(np.ascontiguousarray(data.signals[row]).tobytes())
+    return digest.hexdigest()
