@@ -26,6 +26,7 @@ def describe_dataset(
     horizon_days: int,
     protocol: str,
     n_folds: int,
+    **more: Any,
 ) -> dict[str, Any]:
     """Return the facts later notebooks and the report read instead of declaring them again.
 
@@ -41,6 +42,8 @@ def describe_dataset(
         Of the outcome; 0 is written where the cohort has no dates.
     protocol, n_folds
         Of the split.
+    **more
+        Further facts, kept as they are.
     """
     horizon = horizon_days if definition.has_dates else 0
     label = TARGET_LABELS.get(definition.target, definition.target)
@@ -74,6 +77,7 @@ def describe_dataset(
         "n_patients": len(patients),
         "n_records": len(records),
         "n_events": int(patients["outcome"].sum()),
+        **more,
     }
 
 

@@ -95,9 +95,9 @@ def plot_ecg(
     row_mm = _ROW_MM[layout]
     rest_mm = _PULSE_BLANK_MM + _PULSE_MM + 2.0
     width_mm = np.ceil((rest_mm + n_shown / rate_hz * MM_PER_SECOND + 3) / 5) * 5
-    height_mm = np.ceil((n_rows * row_mm + 6) / 5) * 5
+    height_mm = np.ceil((n_rows * row_mm + 10) / 5) * 5
     figure, ax = _paper(width_mm, height_mm, scale, has_bar=weights is not None)
-    baselines = height_mm - 4 - row_mm * (np.arange(n_rows) + 0.5)
+    baselines = height_mm - 8 - row_mm * (np.arange(n_rows) + 0.5)
     for row, baseline in enumerate(baselines):
         names = grid[row] if row < len(grid) else ("II",)
         _draw_pulse(ax, baseline)

@@ -37,7 +37,8 @@ _N_COMPONENTS = 48
 _N_PROBES = 2
 _BLOCK = 4096
 _READ_BLOCK = 256
-_COARSE_CORRELATION = 0.9  # of the whole, before the last alignment
+_COARSE_CORRELATION = 0.9  # of the smoothed whole, before alignment
+_ALIGNED_CORRELATION = 0.8
 _FINER = 8
 _BASELINE_SD = 12  # samples at 50 Hz
 
@@ -245,7 +246,7 @@ def _is_same_recording(a: np.ndarray, b: np.ndarray, shift: int, min_correlation
         for lag in range(centre - reach, centre + reach + 1, step):
             fine[lag] = _correlation(*_common(a, b, lag))
         centre = max(fine, key=fine.__getitem__)
-        if fine[centre] < _COARSE_CORRELATION:
+        if fine[centre] < _ALIGNED_CORRELATION:
             return False
     one, other = _common(a, b, centre)
     n_second = _FINER * _RATE_HZ

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data_processing.cohort import Cohort, read_brugada_huca, read_hospital_folder
 from data_processing.datasets import download, locate_dataset
@@ -16,59 +16,71 @@ from data_processing.synthetic import SyntheticSettings, write_hospital_folder
 DATA_ROOT_VARIABLE = "ECG_DATA_ROOT"
 
 
-def open_cohort(
-    name: str,
-    *,
-    private_directory: Path,
-    data_root: str = "",
-    synthetic: SyntheticSettings | None = None,
-    atypical: str = "exclude",
-) -> Cohort:
+class CohortParameters(Protocol):
+    """What has to be known to open a cohort; the parameters of notebook 01 have it."""
+
+    @property
+    def cohort(self) -> str: ...  # noqa: D102
+    @property
+    def data_root(self) -> str: ...  # noqa: D102
+    @property
+    def atypical(self) -> str: ...  # noqa: D102
+    @property
+    def n_patients(self) -> int: ...  # noqa: D102
+    @property
+    def effect_size(self) -> float: ...  # noqa: D102
+    @property
+    def horizon_days(self) -> int: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+
+def open_cohort(parameters: CohortParameters, *, private_directory: Path) -> Cohort:
     """Return a cohort as read from its files, before any selection.
 
     Parameters
     ----------
-    name
-        ``synthetic_nicm`` (simulated and written as a hospital's folder, then read like any other),
-        ``brugada_huca`` (downloaded where it is not found) or ``folder`` (your own).
+    parameters
+        ``cohort``: ``synthetic_nicm`` (simulated and written as a hospital's folder, then read like
+        any other; ``n_patients``, ``effect_size``, ``horizon_days``, ``seed``), ``brugada_huca``
+        (``atypical``; downloaded where it is not found) or ``folder`` (your own, at
+        ``data_root``). Public data are looked for in ``data_root``, else in ``ECG_DATA_ROOT``.
     private_directory
         Where the simulated hospital's folder is written, and public data where no folder is named.
-    data_root
-        Folder of public datasets, or your own cohort's folder; by default ``ECG_DATA_ROOT``.
-    synthetic
-        Settings of the simulation.
-    atypical
-        What uncertain Brugada diagnoses count as.
 
     Raises
     ------
     FileNotFoundError
-        If ``folder`` is not there.
+        If the folder is not there.
     ValueError
         If the name is unknown, or the tables have problems (all are listed).
     """
-    root = data_root or os.environ.get(DATA_ROOT_VARIABLE, "")
+    name = parameters.cohort
     if name == "synthetic_nicm":
-        settings = synthetic or SyntheticSettings()
+        settings = SyntheticSettings(
+            n_patients=parameters.n_patients,
+            effect_size=parameters.effect_size,
+            horizon_days=parameters.horizon_days,
+            seed=parameters.seed,
+        )
         directory = simulated_folder(private_directory / "hospital", settings)
         return read_hospital_folder(directory, nicm_definition(is_synthetic=True))
     if name == "brugada_huca":
-        try:
+        root = parameters.data_root or os.environ.get(DATA_ROOT_VARIABLE, "")
+        if root:
             directory = locate_dataset(name, root)
-        except FileNotFoundError:
-            if root:
-                raise
+        else:
             directory = download(name, private_directory / "public")
-        return read_brugada_huca(directory, atypical=atypical)
+        return read_brugada_huca(directory, atypical=parameters.atypical)
     if name == "folder":
-        if not data_root:
+        if not parameters.data_root:
             raise ValueError(
                 "data_root must be the folder of your cohort, got ''. It holds patients.csv, "
                 "ecgs.csv and the ECG files."
             )
-        return read_hospital_folder(Path(data_root))
+        return read_hospital_folder(Path(parameters.data_root))
     raise ValueError(
-        f"name must be one of synthetic_nicm, brugada_huca, folder, got {name!r}. Choose one."
+        f"cohort must be synthetic_nicm, brugada_huca or folder, got {name!r}. Choose one."
     )
 
 

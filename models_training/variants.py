@@ -35,6 +35,9 @@ class VariantFit:
         ``validation`` (training patients, by models that left them out) and ``test``.
     fitted_on : dict
         From (repeat, fold) to the patients anything was fitted on.
+    fitted_roles : tuple of str
+        The roles these patients may have: ``train``; for the clinical model, whose inner folds
+        cover all training patients, ``validation`` as well.
     model : keras.Model or ClinicalModel
         The one for new patients.
     about : dict
@@ -46,6 +49,7 @@ class VariantFit:
     history: pd.DataFrame
     predictions: pd.DataFrame
     fitted_on: dict[tuple[int, int], list[str]]
+    fitted_roles: tuple[str, ...]
     model: Any
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -148,7 +152,8 @@ def _fit_clinical_variant(
     final = fit_clinical(data.covariates, outcome, penalty_c=float(penalty_c.median()))
     about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
     table = pd.concat(predictions, ignore_index=True)
-    return VariantFit("", [], history, table, fitted_on, final, about)
+    roles = ("train", "validation")
+    return VariantFit("", [], history, table, fitted_on, roles, final, about)
 
 
 def _fit_network_variant(
@@ -202,14 +207,16 @@ def _fit_network_variant(
             bar.update(settings.n_epochs - about["n_epochs"])
     about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
     table = pd.concat(predictions, ignore_index=True)
-    return VariantFit("", [], history, table, fitted_on, trainer.model, about)
+    return VariantFit("", [], history, table, fitted_on, ("train",), trainer.model, about)
 
 
 def _fingerprint(data: TrainingData, splits: pd.DataFrame, settings: Any) -> str:
     """Return a hash of what a fold's result depends on; a stale fold is then never reused."""
     digest = hashlib.sha256(repr(settings).encode())
-    for table in (splits, data.records[["record_id", "patient_id"]], data.covariates):
+    for table in (splits, data.records[["record_id", "patient_id"]]):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    digest.update(repr(list(data.covariates.columns)).encode())
+    digest.update(np.ascontiguousarray(data.covariates.to_numpy(float)).tobytes())
     digest.update(data.y_true.tobytes())
     for row in np.linspace(0, len(data.signals) - 1, 32).astype(int):
         digest.update(np.ascontiguousarray(data.signals[row]).tobytes())

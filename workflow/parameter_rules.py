@@ -13,6 +13,7 @@ from dataclasses import Field, field, fields
 from typing import Any, TypeVar
 
 PARAMETERS_MARK = "# Parameters"  # papermill starts its injected cell with the same words
+LINE_LENGTH = 100
 _TYPES: dict[str, type] = {"int": int, "float": float, "bool": bool, "str": str}
 
 T = TypeVar("T")
@@ -144,9 +145,9 @@ def cell_source(cls: type[Any]) -> str:
     """Return the text of the tagged ``parameters`` cell: one commented line a parameter."""
     lines = [f"{PARAMETERS_MARK} of this notebook: change them here, or with papermill"]
     for item in fields(cls):
-        meaning = item.metadata["meaning"]
-        if item.metadata["choices"]:
-            meaning += f" ({' | '.join(item.metadata['choices'])})"
         value = repr(item.default).replace("'", '"')
-        lines.append(f"{item.name}: {item.type} = {value}  # {meaning}")
+        line = f"{item.name}: {item.type} = {value}  # {item.metadata['meaning']}"
+        choices = f" ({' | '.join(item.metadata['choices'])})" if item.metadata["choices"] else ""
+        # A longer line would be broken by the formatter, and papermill reads lines.
+        lines.append(line + choices if len(line + choices) <= LINE_LENGTH else line)
     return "\n".join(lines)

@@ -29,7 +29,7 @@ class PreparationParameters:
     )
     n_patients: int = parameter(314, "patients to simulate (synthetic cohort only)", minimum=20)
     effect_size: float = parameter(
-        1.0, "size of the planted ECG effect, 0 = none (synthetic cohort only)", minimum=0.0
+        1.0, "size of the planted ECG effect, 0 for none (synthetic cohort only)", minimum=0.0
     )
     horizon_days: int = parameter(
         1095, "outcome horizon; unknown status at the horizon is excluded", minimum=1
@@ -42,7 +42,7 @@ class PreparationParameters:
     )
     duplicates: str = parameter(
         "cohort",
-        "the same recording under two patients; cohort = the cohort's own default",
+        "one recording under two patients; or the cohort's default",
         choices=("cohort", "stop", "merge", "drop"),
     )
     atypical: str = parameter(
@@ -51,14 +51,17 @@ class PreparationParameters:
         choices=("exclude", "positive", "negative"),
     )
     rate_hz: int = parameter(100, "sampling rate of the prepared ECGs in Hz", minimum=50)
-    low_cut_hz: float = parameter(0.5, "high-pass corner in Hz, 0 = off", minimum=0.0)
-    high_cut_hz: float = parameter(40.0, "low-pass corner in Hz, 0 = off", minimum=0.0)
+    low_cut_hz: float = parameter(0.5, "high-pass corner in Hz, 0 is off", minimum=0.0)
+    high_cut_hz: float = parameter(40.0, "low-pass corner in Hz, 0 is off", minimum=0.0)
     protocol: str = parameter(
         "cross_validation",
         "how patients are split",
         choices=("cross_validation", "hold_out"),
     )
     n_folds: int = parameter(5, "outer folds of the cross-validation", minimum=2)
+    n_inner_folds: int = parameter(
+        5, "inner folds of the training patients: one for early stopping", minimum=2
+    )
     n_repeats: int = parameter(1, "repeats of the cross-validation", minimum=1)
     seed: int = parameter(0, "seed of the simulated cohort and of the split", minimum=0)
 
@@ -85,11 +88,11 @@ class TrainingParameters:
         5, "epochs without better validation loss before a fold stops", minimum=1
     )
     records_per_patient: int = parameter(
-        1, "random ECGs of a patient an epoch; 0 = all, weighted by 1/n", minimum=0
+        1, "random ECGs of a patient an epoch; 0: all, weighted by 1/n", minimum=0
     )
     precision: str = parameter(
         "auto",
-        "auto = mixed bfloat16 where the processor has it",
+        "auto: mixed bfloat16 where the processor has it",
         choices=("auto", "float32", "mixed_bfloat16"),
     )
     run_eagerly: bool = parameter(False, "without graph compilation; for tiny models only")
@@ -116,7 +119,7 @@ class EvaluationParameters:
         choices=("youden", "sensitivity", "specificity"),
     )
     threshold_target: float = parameter(
-        0.0, "aim of the last two rules, for example 0.9; 0 = not used", minimum=0.0, below=1.0
+        0.0, "aim of the last two rules, for example 0.9; 0: not used", minimum=0.0, below=1.0
     )
     risk_low: float = parameter(
         0.02, "lowest risk of the decision curve at which one might act", above=0.0, below=1.0
@@ -138,7 +141,7 @@ class ExplanationParameters:
         "ecg_covariates", "which network to explain", choices=("ecg", "ecg_age", "ecg_covariates")
     )
     gradcam_layer: str = parameter(
-        "conv3_block4_out", "stage whose output Grad-CAM weighs; later is coarser in time"
+        "conv3_block4_out", "layer of Grad-CAM; later stages are coarser in time"
     )
     n_examples: int = parameter(2, "ECGs shown on paper, highest and lowest risk", minimum=1)
     n_records: int = parameter(60, "most ECGs of the group maps, spread over the folds", minimum=2)

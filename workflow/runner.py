@@ -149,6 +149,7 @@ class Runner:
     def _run_notebook(self, step: Step, values: Mapping[str, Any]) -> None:
         import papermill  # half a second, not needed by `status` and `check`
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
+        from traitlets.config import Config
 
         copy = self.run.directory / "notebooks" / f"{step.name}.ipynb"
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +164,7 @@ class Runner:
                     progress_bar=False,
                     stderr_file=_Echo(),
                     coalesce_streams=True,
+                    config=Config({"KernelManager": {"transport_encryption": "auto"}}),
                 )
             except papermill.PapermillExecutionError as error:
                 raise StageError(

@@ -1,0 +1,194 @@
+"""The signal contract: what is converted, what is derived, what is refused and why."""
+
+import numpy as np
+import pytest
+
+from data_processing.signals import LEADS, ECGError, SignalChain, to_contract
+
+EIGHT = [LEADS[k] for k in (0, 1, 6, 7, 8, 9, 10, 11)]
+
+
+def contract(signal, names=LEADS, unit="mV", rate_hz=500, **others):
+    return to_contract(
+        signal, lead_names=names, unit=unit, rate_hz=rate_hz, source_format="array", **others
+    )
+
+
+def test_a_good_ecg_comes_back_as_float32_with_checked_leads(make_ecg):
+    signal = make_ecg(0)
+    ecg = contract(signal)
+    assert ecg.signal_mv.dtype == np.float32
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=1e-6)
+    assert ecg.proof == {"unit": "checked", "scale": "declared", "leads": "checked"}
+
+
+@pytest.mark.parametrize(("unit", "per_mv"), [("uV", 1e3), ("µV", 1e3), ("V", 1e-3), ("MV", 1.0)])
+def test_units_become_millivolts(make_ecg, unit, per_mv):
+    signal = make_ecg(1)
+    np.testing.assert_allclose(contract(signal * per_mv, unit=unit).signal_mv, signal, atol=1e-5)
+
+
+def test_leads_are_ordered_whatever_their_spelling(make_ecg):
+    signal = make_ecg(2)
+    order = np.random.default_rng(0).permutation(12)
+    spelt = ["i", "Lead II", "III ", "AVR", "avl", "aVF", "v1", "C2", "V_3", "v4", "V5", "c6"]
+    ecg = contract(signal[:, order], names=[spelt[k] for k in order])
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=1e-6)
+
+
+def test_eight_stored_leads_give_twelve_by_the_textbook_formulas(make_ecg):
+    signal = make_ecg(3)
+    ecg = contract(signal[:, [LEADS.index(lead) for lead in EIGHT]], names=EIGHT)
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=1e-6)
+    assert ecg.proof["leads"] == "derived"
+    limb = ecg.signal_mv[:, 3:6].sum(axis=1)
+    np.testing.assert_allclose(limb, 0, atol=1e-5)  # aVR + aVL + aVF = 0 (Goldberger)
+
+
+def swapped(signal, a, b):
+    signal = signal.copy()
+    signal[:, [LEADS.index(a), LEADS.index(b)]] = signal[:, [LEADS.index(b), LEADS.index(a)]]
+    return signal
+
+
+@pytest.mark.parametrize("pair", [("aVL", "aVF"), ("I", "II"), ("III", "aVR"), ("II", "III")])
+def test_swapped_limb_leads_are_refused(make_ecg, pair):
+    with pytest.raises(ECGError, match="limb leads must fit III = II - I"):
+        contract(swapped(make_ecg(4), *pair))
+
+
+@pytest.mark.parametrize(("factor", "level"), [(1.0, "checked"), (-1.0, None), (0.4, None)])
+def test_an_inverted_or_misscaled_limb_lead_is_refused(make_ecg, factor, level):
+    signal = make_ecg(5)
+    signal[:, 5] *= factor
+    if level:
+        assert contract(signal).proof["leads"] == level
+    else:
+        with pytest.raises(ECGError, match="aVF"):
+            contract(signal)
+
+
+def test_limb_leads_that_fit_only_roughly_are_declared_and_noted(make_ecg):
+    signal = make_ecg(6)
+    signal[:, 2] += 0.04 * np.sin(np.arange(len(signal)) / 50)
+    ecg = contract(signal)
+    assert ecg.proof["leads"] == "declared"
+    assert ecg.notes == ("limb leads disagree by 0.03 mV (III)",)
+
+
+def test_coarse_quantisation_is_no_violation(make_ecg):
+    step = 0.02
+    signal = np.rint(make_ecg(7) / step) * step
+    assert contract(signal, step=step).proof["leads"] == "checked"
+
+
+def test_short_gaps_are_filled_and_noted_long_ones_refused(make_ecg):
+    signal = make_ecg(8)
+    signal[1000:1040, 7] = np.nan
+    ecg = contract(signal)
+    assert np.isfinite(ecg.signal_mv).all()
+    assert ecg.notes == ("1 short gaps filled",)
+    signal[1000:1060, 7] = np.nan
+    with pytest.raises(ECGError, match=r"lead V2 must have no gap longer than 0.1 s.*0.12 s"):
+        contract(signal)
+    signal[:, 7] = np.nan
+    with pytest.raises(ECGError, match=r"got a gap of 10.00 s and 100.0% missing"):
+        contract(signal)
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"),
+    [(1000, "look like microvolts or ADC counts"), (200, "ADC counts"), (1e-3, "volts labelled mV")],
+)
+def test_a_scale_that_cannot_be_millivolts_is_refused(make_ecg, factor, message):
+    with pytest.raises(ECGError, match=message):
+        contract(make_ecg(9) * factor)
+
+
+def test_an_empty_signal_never_becomes_zeros():
+    with pytest.raises(ECGError, match="The signal is empty"):
+        contract(np.zeros((5000, 12)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"unit": "counts"}, "unit must be V, mV, uV or nV, got 'counts'. Export the ECG in"),
+        ({"rate_hz": 0}, "rate_hz must be between 50 and 10000 Hz, got 0."),
+        ({"rate_hz": float("nan")}, "rate_hz must be between 50 and 10000 Hz, got nan."),
+        ({"names": ["I", "MLII", *LEADS[2:]]}, "missing: II (other channels: 1). Export all"),
+        ({"names": ["I", "i", *LEADS[2:]]}, "leads must be named once each, got I twice."),
+        ({"names": [*LEADS[:6], *["x"] * 6]}, "missing: V1, V2, V3, V4, V5, V6"),
+        ({"names": LEADS[:5]}, "one column for each of the 5 lead names, got shape (5000, 12)"),
+    ],
+)
+def test_refusals_say_what_is_wrong(make_ecg, changes, message):
+    with pytest.raises(ECGError) as refusal:
+        contract(make_ecg(10), **changes)
+    assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("rate_hz", [100, 240, 250, 257, 400, 500, 512, 1000])
+def test_the_chain_gives_the_same_ecg_from_any_rate(make_ecg, rate_hz):
+    chain = SignalChain(high_cut_hz=30)
+    reference = chain.apply(make_ecg(11, rate_hz=1000, noise_mv=0), 1000)
+    prepared = chain.apply(make_ecg(11, rate_hz=rate_hz, noise_mv=0), rate_hz)
+    assert prepared.shape == (1000, 12)
+    inner = slice(100, 900)
+    error = np.abs(prepared[inner] - reference[inner]).max()
+    assert error < 0.05 * np.abs(reference).max()
+
+
+def test_the_filter_halves_the_amplitude_at_its_corners_without_delay():
+    time = np.arange(20_000) / 500
+    for frequency, expected in ((0.5, 0.5), (40.0, 0.5), (10.0, 1.0)):
+        wave = np.tile(np.sin(2 * np.pi * frequency * time)[:, None], 12)
+        chain = SignalChain(rate_hz=500, duration_seconds=40)
+        prepared = chain.apply(wave, 500)[5000:15_000, 0]
+        gain = prepared @ wave[5000:15_000, 0] / (wave[5000:15_000, 0] ** 2).sum()
+        assert gain == pytest.approx(expected, abs=0.03)
+
+
+def test_resampling_does_not_alias():
+    time = np.arange(5000) / 500
+    wave = np.tile(np.sin(2 * np.pi * 80 * time)[:, None], 12)  # would fold to 20 Hz at 100 Hz
+    prepared = SignalChain(low_cut_hz=0, high_cut_hz=0).apply(wave, 500)
+    assert np.abs(prepared[100:-100]).max() < 0.01
+
+
+def test_the_centre_is_kept_and_too_short_is_refused_or_padded():
+    ramp = np.tile(np.arange(1200, dtype=float)[:, None], 12)
+    off = SignalChain(low_cut_hz=0, high_cut_hz=0)
+    np.testing.assert_array_equal(off.apply(ramp, 100)[:, 0], np.arange(100, 1100))
+    with pytest.raises(ECGError, match=r"ECG must be at least 10 s long, got 9.00 s. Leave it out"):
+        off.apply(ramp[:900], 100)
+    padded = SignalChain(low_cut_hz=0, high_cut_hz=0, pad_short=True).apply(ramp[1:901], 100)
+    np.testing.assert_array_equal(padded[:50], 0)
+    np.testing.assert_array_equal(padded[50:950, 0], np.arange(1, 901))
+
+
+def test_the_chain_survives_json_and_refuses_unknown_keys():
+    chain = SignalChain(rate_hz=250, low_cut_hz=0)
+    assert SignalChain.from_dict(chain.to_dict()) == chain
+    with pytest.raises(ValueError, match="got notch_hz. It was written by a newer version"):
+        SignalChain.from_dict({**chain.to_dict(), "notch_hz": 50})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"high_cut_hz": 50}, "high_cut_hz must be 0 (off), or above low_cut_hz and below half"),
+        ({"low_cut_hz": -1}, "low_cut_hz must be 0 (off) or more, got -1."),
+        ({"duration_seconds": 0}, "duration_seconds must be above 0, got 0."),
+        ({"rate_hz": 0}, "rate_hz must be a whole number, got 0."),
+    ],
+)
+def test_a_contradictory_chain_is_an_error(changes, message):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        SignalChain(**changes)
+    assert message in str(error.value)
+
+
+def test_a_source_too_slow_for_the_filter_is_refused():
+    with pytest.raises(ECGError, match="rate_hz must be above twice high_cut_hz"):
+        SignalChain().apply(np.ones((1000, 12)), 60)
