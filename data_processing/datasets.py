@@ -22,7 +22,7 @@ __all__ = ["DATASETS", "ChecksumError", "Dataset", "download", "locate_dataset"]
 CHECKSUMS_FILE = "SHA256SUMS.txt"
 _N_ATTEMPTS = 4
 _TIMEOUT_SECONDS = (10.0, 60.0)
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 14  # a broken connection loses the chunk it was in
 _BY_HAND = (
     "Copy the dataset's folder by hand and point data_root (or ECG_DATA_ROOT) to the folder above."
 )

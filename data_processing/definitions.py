@@ -172,7 +172,7 @@ def brugada_huca_definition(*, atypical: str = "exclude") -> CohortDefinition:
     ``basal_pattern`` was read from the ECG that is to be classified, so it describes and never
     predicts. Five recordings are filed under two numbers each: four sample by sample, and one moved
     by a fraction of a sample and scaled by 0.86, which has Brugada syndrome under one number and
-    not under the other. Their patients cannot be merged, so all copies are dropped by default.
+    not under the other. By default the four are merged and the contradicting pair is left out.
     """
     return CohortDefinition(
         name="brugada_huca",
@@ -184,7 +184,7 @@ def brugada_huca_definition(*, atypical: str = "exclude") -> CohortDefinition:
         uncertain_value="2",
         uncertain_as=atypical,
         descriptive_columns=("basal_pattern", "sudden_death"),
-        default_duplicates="drop",
+        default_duplicates="merge",
         patients_file="metadata.csv",
         ecgs_file="",
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 import pandas as pd
 
@@ -30,9 +28,12 @@ def find_identical_files(records: pd.DataFrame) -> list[tuple[str, str]]:
     """
     pairs = []
     for _, group in records[records["file_sha256"] != ""].groupby("file_sha256", sort=False):
-        first = group.iloc[0]
-        others = group.loc[group["patient_id"] != first["patient_id"], "record_id"]
-        pairs += [(first["record_id"], other) for other in others]
+        names, patients = group["record_id"].tolist(), group["patient_id"].tolist()
+        pairs += [
+            (names[0], name)
+            for name, patient in zip(names, patients, strict=True)
+            if patient != patients[0]
+        ]
     return sorted(pairs)
 
 
@@ -57,7 +58,8 @@ def resolve_duplicates(
     policy
         ``stop``: an error that lists the pairs. ``merge``: the patients of a pair become one (the
         earlier number; its missing values are filled from the other) and the recording is kept
-        once. ``drop``: every record involved is removed.
+        once; a pair whose outcomes contradict is left out. ``drop``: every record involved is
+        removed.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def resolve_duplicates(
     Raises
     ------
     LeakageError
-        As said, and if patients to be merged have different outcomes.
+        If the policy is ``stop`` and there are pairs.
     """
     if policy not in POLICIES:
         raise ValueError(
@@ -88,10 +90,41 @@ def resolve_duplicates(
             "Correct the table, or set duplicates = merge or drop."
         )
     if policy == "drop":
-        involved = {name for pair in pairs for name in pair}
-        kept = records[~records["record_id"].isin(involved)].reset_index(drop=True)
+        kept = _without(records, pairs)
         return patients, kept, "recording filed under two patients, all copies dropped"
-    return *_merged(patients, records, pairs), "recording filed under two patients, merged"
+    agreeing, contradicting = _by_agreement(patients, records, pairs)
+    records = _without(records, contradicting)
+    reason = f"recording filed under two patients: {len(agreeing)} merged"
+    if contradicting:
+        reason += f", {len(contradicting)} left out because the two outcomes contradict"
+    return *_merged(patients, records, agreeing), reason
+
+
+def _without(records: pd.DataFrame, pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    """Return the records that are in none of the pairs."""
+    involved = {name for pair in pairs for name in pair}
+    return records[~records["record_id"].isin(involved)].reset_index(drop=True)
+
+
+def _by_agreement(
+    patients: pd.DataFrame, records: pd.DataFrame, pairs: list[tuple[str, str]]
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Divide the pairs into those whose patients have one outcome and those with two.
+
+    Nobody can say which of two contradicting outcomes is right, so such a pair is not merged.
+    A pair that shares a patient with a contradicting one counts with it.
+    """
+    owner = records.set_index("record_id")["patient_id"]
+    columns = [name for name in ("outcome", "event") if name in patients]
+    values = patients.set_index("patient_id")[columns]
+    is_bad = {
+        pair for pair in pairs if not values.loc[owner[pair[0]]].equals(values.loc[owner[pair[1]]])
+    }
+    doubtful = {owner[name] for pair in is_bad for name in pair}
+    for _ in pairs:  # to the end of every chain of shared patients
+        is_bad |= {pair for pair in pairs if {owner[name] for name in pair} & doubtful}
+        doubtful |= {owner[name] for pair in is_bad for name in pair}
+    return [pair for pair in pairs if pair not in is_bad], sorted(is_bad)
 
 
 def _merged(
@@ -110,7 +143,6 @@ def _merged(
         low, high = sorted(root(owner[name]) for name in pair)
         parent[high] = low
     final = patients["patient_id"].map(root)
-    _check_outcomes_agree(patients, final, pairs, owner)
     copies = {later for _, later in pairs}
     kept = records[~records["record_id"].isin(copies)]
     kept = kept.assign(patient_id=kept["patient_id"].map(root)).reset_index(drop=True)
@@ -118,23 +150,3 @@ def _merged(
     filled = ordered.groupby("_final").bfill()  # what the first lacks comes from the next
     first = filled[~ordered["_final"].duplicated()]
     return first.astype(patients.dtypes).reset_index(drop=True), kept
-
-
-def _check_outcomes_agree(
-    patients: pd.DataFrame, final: pd.Series, pairs: list[tuple[str, str]], owner: pd.Series
-) -> None:
-    columns = [name for name in ("outcome", "event") if name in patients]
-    n_values = patients.groupby(final)[columns].nunique().max(axis=1)
-    conflicting = set(n_values[n_values > 1].index)
-    if not conflicting:
-        return
-    root = dict(zip(patients["patient_id"], final, strict=True))
-    groups = defaultdict(list)
-    for a, b in pairs:
-        if root[owner[a]] in conflicting:
-            groups[root[owner[a]]].append(f"{a} = {b}")
-    shown = listed([pair for group in groups.values() for pair in group])
-    raise LeakageError(
-        f"patients that share a recording must have one outcome, got {len(conflicting)} with two: "
-        f"{shown}. Correct the table, or set duplicates = drop."
-    )

@@ -25,9 +25,9 @@ DERIVED_FROM_I_II = {
     "aVF": (-0.5, 1.0),
 }
 NOISE_MV = 0.02  # root mean square left by filters that devices apply to each lead separately
-VIOLATION_SHARE = (
-    0.25  # of the limb leads' RMS: beyond it a lead is swapped, inverted or mis-scaled
-)
+# Of the limb leads' RMS: beyond it a lead is swapped, inverted or mis-scaled. aVL and aVF exchanged
+# give at least 0.49 in Brugada-HUCA and 0.59 in PTB-XL; as stored, 95 % of both stay below 0.05.
+VIOLATION_SHARE = 0.5
 _CANONICAL = {lead.lower(): lead for lead in LEADS} | {f"c{k}": f"V{k}" for k in range(1, 7)}
 
 
@@ -134,7 +134,7 @@ def check_limb_leads(
     Raises
     ------
     ECGError
-        If a residual exceeds a quarter of the limb leads' root mean square.
+        If a residual exceeds half of the limb leads' root mean square.
     """
     limb = signal_mv[:, :6]
     testable = [lead for lead in DERIVED_FROM_I_II if lead in stored]

@@ -182,7 +182,8 @@ def _record_row(row: pd.Series, facts: dict[str, Any], *, signal_row: int) -> di
 
 
 def _rejected_row(row: pd.Series, reason: str) -> dict[str, Any]:
-    return {**row[["record_id", "patient_id", "table_row"]].to_dict(), "reason": reason}
+    names = ("record_id", "patient_id", "table_row")
+    return {**{name: row[name] for name in names}, "reason": reason}
 
 
 def _records_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from explainability.model_access import ECG_INPUT, input_names, layer_output
 
 # Layers that act on each time point alone; what is not known here makes the field "not known".
 _POINTWISE = (
-    "Activation", "Add", "Average", "BatchNormalization", "Dropout", "ELU", "LayerNormalization",
+    "Activation", "Add", "Average", "BatchNormalization", "Dense", "Dropout", "ELU",
+    "LayerNormalization",
     "LeakyReLU", "Maximum", "Normalization", "PReLU", "ReLU", "Rescaling", "SpatialDropout1D",
     "Subtract", "ZeroPadding1D",
 )  # fmt: skip

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from models_training.architectures import ArchitectureSettings, build_resnet50
 from models_training.inputs import EpochBatches, TrainingData
+from models_training.optimizers import FlatAdamW
 
 _FLAGS = ("avx512_bf16", "amx_bf16")
 _MIN_SCALE_MV = 0.01
@@ -100,11 +101,9 @@ class NetworkTrainer:
         finally:
             keras.config.set_dtype_policy(before)
         self.network = keras.Model(self.model.inputs, self.model.get_layer("logit").output)
-        self._initial = self.network.get_weights()
-        optimizer = keras.optimizers.AdamW(
-            settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        # Not `weights`: dropout's random state is a variable that is no weight.
+        self._initial = [variable.numpy() for variable in self.network.variables]
+        optimizer = FlatAdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         self.network.compile(
             optimizer,
             keras.losses.BinaryCrossentropy(from_logits=True),
@@ -116,7 +115,8 @@ class NetworkTrainer:
 
     def reset(self, train_rows: np.ndarray) -> None:
         """Return to the initial state, with the statistics of these training rows."""
-        self.network.set_weights(self._initial)
+        for variable, value in zip(self.network.variables, self._initial, strict=True):
+            variable.assign(value)
         optimizer: Any = self.network.optimizer
         for variable, value in zip(optimizer.variables, self._optimizer_start, strict=True):
             variable.assign(value)
@@ -130,7 +130,6 @@ class NetworkTrainer:
             layer.set_statistics(mean.to_numpy("float32"), scale.to_numpy("float32"))
         share = float(np.clip(self.data.y_true[train_rows].mean(), 1e-3, 1 - 1e-3))
         self.model.get_layer("logit").bias.assign([np.log(share / (1 - share))])
-        keras.utils.set_random_seed(self.settings.seed)
 
     def _signal_statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and SD of each lead over the training ECGs, read in pieces."""

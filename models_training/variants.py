@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from models_training.clinical_model import fit_clinical, tune_clinical
 from models_training.fold_models import FOLDS, FoldStore
 from models_training.inputs import TrainingData
+from models_training.training import NetworkTrainer, TrainingSettings
 from models_training.variant_inputs import columns_of
 
 
@@ -54,10 +55,8 @@ class VariantFit:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def fit_variant(
-    variant: str, data: TrainingData, splits: pd.DataFrame, settings: Any, directory: Path
-) -> VariantFit:
-    """Fit a variant in every fold, and once more for new patients.
+class VariantTraining:
+    """A variant ready to be trained; a network is built and its speed known before it starts.
 
     Parameters
     ----------
@@ -69,43 +68,53 @@ def fit_variant(
         ``patient_id, repeat, fold, inner_fold, role``.
     settings : TrainingSettings
         For networks; the clinical model takes its seed alone.
-    directory : Path
-        Where finished folds are kept: a stopped run continues after the last one.
+
+    Raises
+    ------
+    ValueError
+        If the variant is unknown or the cohort cannot serve it.
     """
-    names = columns_of(variant, list(data.covariates.columns))
-    data = replace(data, covariates=data.covariates[names])
-    fit = _fit_clinical_variant if variant == "clinical" else _fit_network_variant
-    found = fit(data, splits, settings, directory)
-    found.variant, found.covariate_names = variant, names
-    found.predictions = found.predictions.assign(variant=variant, seed=settings.seed)
-    return found
 
+    def __init__(
+        self, variant: str, data: TrainingData, splits: pd.DataFrame, settings: TrainingSettings
+    ) -> None:
+        self.variant, self.splits, self.settings = variant, splits, settings
+        self.covariate_names = columns_of(variant, list(data.covariates.columns))
+        self.data = replace(data, covariates=data.covariates[self.covariate_names])
+        self.trainer = None if variant == "clinical" else NetworkTrainer(self.data, settings)
 
-def estimate(variant: str, data: TrainingData, splits: pd.DataFrame, settings: Any) -> str:
-    """Return in words how long training may take at most, from two measured steps.
+    def estimate(self) -> str:
+        """Return in words how long training may take at most, from a measured step."""
+        n_folds = len(_folds(self.splits))
+        if self.trainer is None:
+            return f"Clinical model: {n_folds} folds, seconds."
+        n_records, settings = len(self.data.records), self.settings
+        if settings.records_per_patient:
+            n_records = min(n_records, settings.records_per_patient * len(self.data.patients))
+        seconds = self.trainer.seconds_a_record()
+        n_fits = n_folds + (n_folds > 1)
+        minutes = seconds * n_records * settings.n_epochs * n_fits / 60
+        return (
+            f"{self.trainer.model.count_params():,} weights, {self.trainer.precision}. {n_fits} "
+            f"trainings of at most {settings.n_epochs} epochs of {n_records} ECGs: at most "
+            f"{minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second."
+        )
 
-    Parameters
-    ----------
-    variant, data, splits, settings
-        As for `fit_variant`.
-    """
-    n_folds = len(_folds(splits))
-    if variant == "clinical":
-        return f"Clinical model: {n_folds} folds, seconds."
-    from models_training.training import NetworkTrainer
+    def fit(self, directory: Path) -> VariantFit:
+        """Fit the variant in every fold, and once more for new patients.
 
-    names = columns_of(variant, list(data.covariates.columns))
-    part = replace(data, covariates=data.covariates[names])
-    n_records = len(data.records)
-    if settings.records_per_patient:
-        n_records = min(n_records, settings.records_per_patient * len(data.patients))
-    seconds = NetworkTrainer(part, settings).seconds_a_record()
-    n_fits = n_folds + (n_folds > 1)
-    minutes = seconds * n_records * settings.n_epochs * n_fits / 60
-    return (
-        f"{n_fits} trainings of at most {settings.n_epochs} epochs of {n_records} ECGs: at most "
-        f"{minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second (early stopping shortens it)."
-    )
+        Parameters
+        ----------
+        directory : Path
+            Where finished folds are kept: a stopped run continues after the last one.
+        """
+        if self.trainer is None:
+            found = _fit_clinical(self.data, self.splits)
+        else:
+            found = _fit_network(self.trainer, self.splits, directory)
+        found.variant, found.covariate_names = self.variant, self.covariate_names
+        found.predictions = found.predictions.assign(variant=self.variant, seed=self.settings.seed)
+        return found
 
 
 def _folds(splits: pd.DataFrame) -> list[tuple[int, int, pd.DataFrame]]:
@@ -121,9 +130,7 @@ def _prediction_rows(
     return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=expit(logits))
 
 
-def _fit_clinical_variant(
-    data: TrainingData, splits: pd.DataFrame, settings: Any, directory: Path
-) -> VariantFit:
+def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     """Fit the LASSO in every fold; the penalty is chosen inside the training patients."""
     outcome = data.patients["outcome"].to_numpy(int)
     position = pd.Series(range(len(data.patients)), index=data.patients["patient_id"])
@@ -156,13 +163,9 @@ def _fit_clinical_variant(
     return VariantFit("", [], history, table, fitted_on, roles, final, about)
 
 
-def _fit_network_variant(
-    data: TrainingData, splits: pd.DataFrame, settings: Any, directory: Path
-) -> VariantFit:
+def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
     """Train the network in every fold, then on all patients for the median of the best epochs."""
-    from models_training.training import NetworkTrainer
-
-    trainer = NetworkTrainer(data, settings)
+    data, settings = trainer.data, trainer.settings
     folds = _folds(splits)
     is_hold_out = len(folds) == 1
     store = directory / FOLDS

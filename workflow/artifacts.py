@@ -203,8 +203,8 @@ class Artifacts:
             What the figure was drawn from.
         """
         if self.read_document("dataset")["is_synthetic"]:
-            mark = {"ha": "right", "va": "bottom", "fontsize": 7, "color": "#B00000"}
-            figure.text(0.995, 0.005, SYNTHETIC_MARK, **mark)
+            mark = {"ha": "right", "va": "bottom", "fontsize": 8, "color": "#B00000"}
+            figure.text(1.0, 1.0, SYNTHETIC_MARK, **mark)  # outside: it covers nothing
         folder, _, name = path.rpartition("/")
         base = self.directory / folder / "figures" / name
         for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 110})):

@@ -64,12 +64,14 @@ def headline(run: Artifacts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _with_interval(mine: pd.DataFrame, metric: str) -> str:
-    """Return ``0.71 (0.60-0.80)``; a figure that could not be computed says so."""
+def _with_interval(mine: pd.DataFrame, metric: str, *, digits: int = 2) -> str:
+    """Return ``0.71 (0.60 to 0.80)``; a figure that could not be computed says so."""
     if metric not in mine.index or pd.isna(mine.loc[metric, "estimate"]):
         return "not computable"
     estimate, low, high = (mine.loc[metric, key] for key in ("estimate", "ci_low", "ci_high"))
-    return f"{estimate:.2f} ({low:.2f}–{high:.2f})"
+    if pd.isna(low):
+        return f"{estimate:.{digits}f} (no interval)"
+    return f"{estimate:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def summary_lines(run: Artifacts) -> list[str]:
@@ -89,6 +91,66 @@ def summary_lines(run: Artifacts) -> list[str]:
     claim = run.read_document("claim")
     lines += ["", f"{dataset['title']}. {claim['intervals']}"]
     return [*lines, claim["sentence"], *claim["warnings"]]
+
+
+METRIC_NAMES = {
+    "auroc_mean_within_fold": "AUROC, mean within folds (primary)",
+    "auroc_pooled": "AUROC, all folds pooled",
+    "auprc": "Area under precision-recall",
+    "prevalence": "Events among patients",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "ppv": "Positive predictive value",
+    "npv": "Negative predictive value",
+    "brier": "Brier score",
+    "scaled_brier": "Scaled Brier score",
+    "calibration_slope": "Calibration slope (1 is ideal)",
+    "calibration_intercept": "Calibration intercept (0 is ideal)",
+    "o_e": "Observed to expected events",
+    "ici": "Integrated calibration index",
+    "e50": "Median calibration error (E50)",
+    "e90": "90th percentile of it (E90)",
+    "delta_auroc_mean_within_fold": "AUROC, mean within folds",
+    "delta_auroc_pooled": "AUROC, pooled",
+    "delta_brier": "Brier score (below 0 is better)",
+    "delta_net_benefit": "Net benefit",
+}
+
+
+def metric_table(run: Artifacts) -> pd.DataFrame:
+    """Return all patient-level and record-level figures, one row a metric, a column a variant."""
+    metrics = run.read_table("metrics").query("subgroup == 'all'")
+    rows: list[dict[str, str]] = []
+    keys = metrics[["level", "metric"]].drop_duplicates().itertuples(index=False)
+    for level, metric in keys:
+        same = metrics[(metrics["level"] == level) & (metrics["metric"] == metric)]
+        row = {"Unit": str(level), "Figure": METRIC_NAMES.get(str(metric), str(metric))}
+        for variant in run.trained_variants():
+            mine = same[same["variant"] == variant].drop_duplicates("metric").set_index("metric")
+            row[VARIANT_NAMES[variant]] = _with_interval(mine, str(metric), digits=3)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def comparison_table(run: Artifacts) -> pd.DataFrame:
+    """Return the paired differences, one row a pair and metric."""
+    rows: list[dict[str, str]] = []
+    for entry in run.read_table("comparisons").to_dict("records"):
+        name = METRIC_NAMES.get(entry["metric"], entry["metric"])
+        new, reference = (VARIANT_NAMES[entry[side]] for side in ("new", "reference"))
+        if pd.notna(entry["threshold"]):
+            name += f" at risk {entry['threshold']:.0%}"
+        one = pd.DataFrame([entry]).set_index("metric")
+        rows.append(
+            {
+                "Difference": f"{new} − {reference}",
+                "Figure": name + (" (primary)" if entry["is_primary"] else ""),
+                "Estimate (interval)": _with_interval(one, entry["metric"], digits=3),
+                "Method": entry["method"].split(",")[0],
+                "p": "" if pd.isna(entry["p_value"]) else f"{entry['p_value']:.3f}",
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _steps(run: Artifacts) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -154,8 +216,8 @@ def write_report(run: Artifacts) -> Path:
             (VARIANT_NAMES[variant], pictures(run, f"02_models/{variant}"))
             for variant in run.trained_variants()
         ],
-        comparisons=_table(run.read_table("comparisons")),
-        metrics=_table(run.read_table("metrics").drop(columns=["target"])),
+        comparisons=_table(comparison_table(run)),
+        metrics=_table(metric_table(run)),
         explained=explained,
         variant_names=VARIANT_NAMES,
     )

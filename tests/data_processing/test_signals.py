@@ -98,7 +98,11 @@ def test_short_gaps_are_filled_and_noted_long_ones_refused(make_ecg):
 
 @pytest.mark.parametrize(
     ("factor", "message"),
-    [(1000, "look like microvolts or ADC counts"), (200, "ADC counts"), (1e-3, "volts labelled mV")],
+    [
+        (1000, "look like microvolts or ADC counts"),
+        (200, "ADC counts"),
+        (1e-3, "volts labelled mV"),
+    ],
 )
 def test_a_scale_that_cannot_be_millivolts_is_refused(make_ecg, factor, message):
     with pytest.raises(ECGError, match=message):
@@ -170,7 +174,7 @@ def test_the_centre_is_kept_and_too_short_is_refused_or_padded():
 def test_the_chain_survives_json_and_refuses_unknown_keys():
     chain = SignalChain(rate_hz=250, low_cut_hz=0)
     assert SignalChain.from_dict(chain.to_dict()) == chain
-    with pytest.raises(ValueError, match="got notch_hz. It was written by a newer version"):
+    with pytest.raises(ValueError, match=r"got notch_hz. It was written by a newer version"):
         SignalChain.from_dict({**chain.to_dict(), "notch_hz": 50})
 
 

@@ -1,0 +1,92 @@
+"""The ECG on paper is to scale, complete, and refuses what does not fit."""
+
+import numpy as np
+import pytest
+
+from data_processing.figures import LAYOUTS, plot_ecg, plot_flow
+from data_processing.signals import LEADS
+
+
+def traces(figure):
+    """Return the drawn leads (x, y in mm): lines longer than a pulse."""
+    return [line.get_xydata() for line in figure.axes[0].lines if len(line.get_xydata()) > 50]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_lead_is_named_once_and_in_its_place(make_ecg, layout):
+    figure = plot_ecg(make_ecg(0), rate_hz=500, layout=layout)
+    names = [text.get_text() for text in figure.axes[0].texts if text.get_text() in LEADS]
+    rhythm = ["II"] if layout == "3x4" else []
+    assert sorted(names) == sorted([*LEADS, *rhythm])
+    places = {text.get_text(): text.get_position() for text in figure.axes[0].texts}
+    assert places["aVL"][1] > places["aVF"][1]  # aVL above aVF in both layouts
+    assert places["V1"][0] > places["aVR"][0]
+
+
+def test_the_paper_is_to_scale(make_ecg):
+    figure = plot_ecg(make_ecg(0), rate_hz=500)
+    width, height = figure.get_size_inches() * 25.4
+    ax = figure.axes[0]
+    box = ax.get_position()
+    assert box.width * width == pytest.approx(ax.get_xlim()[1], rel=1e-6)  # 1 unit = 1 mm
+    assert box.height * height == pytest.approx(ax.get_ylim()[1], rel=1e-6)
+    rhythm = max(traces(figure), key=len)
+    assert np.ptp(rhythm[:, 0]) == pytest.approx(25 * 4999 / 500)
+    signal = make_ecg(0)
+    assert np.ptp(rhythm[:, 1]) == pytest.approx(10 * np.ptp(signal[:, 1]))
+
+
+def test_the_segments_of_a_row_are_consecutive_in_time():
+    signal = np.zeros((1000, 12))
+    signal[:, LEADS.index("V2")] = np.where(np.arange(1000) == 600, 1.0, 0.0)
+    peaks = [
+        xy[xy[:, 1].argmax()] for xy in traces(plot_ecg(signal, rate_hz=100)) if np.ptp(xy[:, 1])
+    ]
+    starts = min(xy[0, 0] for xy in traces(plot_ecg(signal, rate_hz=100)))
+    assert len(peaks) == 1
+    assert peaks[0][0] - starts == pytest.approx(6.0 * 25)
+
+
+@pytest.mark.parametrize("shape", [(1000,), (1000, 12)])
+def test_an_overlay_gets_a_named_colour_bar(make_ecg, shape):
+    figure = plot_ecg(
+        make_ecg(1, rate_hz=100),
+        rate_hz=100,
+        overlay=np.linspace(0, 1, np.prod(shape)).reshape(shape),
+        overlay_label="share of the gradient",
+        r_peaks=[100, 200],
+        footnote="0.5–40 Hz",
+    )
+    assert figure.axes[1].get_ylabel() == "share of the gradient"
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert "25 mm/s · 10 mm/mV · 10 s · 0.5–40 Hz" in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layout": "12x1"}, "layout must be 3x4 or 6x2, got '12x1'."),
+        ({"signal_mv": np.zeros((12, 1000))}, "signal_mv must be (samples, 12), got shape (12, 10"),
+        ({"overlay": np.zeros(7)}, "overlay must be (samples,) or (samples, 12) like the signal"),
+        ({"overlay": np.full(1000, 2.0)}, "overlay must lie in [0, 1], got 2 to 2."),
+    ],
+)
+def test_what_does_not_fit_is_an_error(changes, message):
+    inputs = {"signal_mv": np.zeros((1000, 12)), "rate_hz": 100, **changes}
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        plot_ecg(inputs.pop("signal_mv"), **inputs)
+    assert message in str(error.value)
+
+
+def test_the_flow_shows_what_was_left_and_why_the_rest_was_not():
+    flow = [
+        {"step": "read", "n_patients": 10, "n_records": 20, "reason": "rows of the tables"},
+        {"step": "ECG dated", "n_patients": 10, "n_records": 20, "reason": "no recording date"},
+        {"step": "outcome known", "n_patients": 9, "n_records": 18, "reason": "lost to follow-up"},
+    ]
+    words = " ".join(text.get_text() for text in plot_flow(flow, title="x").axes[0].texts)
+    assert "9 patients, 18 ECGs" in words
+    assert "Lost to follow-up\n– 1 patient, 2 ECGs" in words
+    assert "recording date" not in words
+    with pytest.raises(ValueError, match="flow must have at least one step, got none"):
+        plot_flow([])

@@ -1,0 +1,179 @@
+"""Training by fold: reset, order, what is fitted on what, resuming, learning."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models_training.inputs import EpochBatches, TrainingData
+from models_training.training import NetworkTrainer, resolved_precision
+from models_training.variant_inputs import columns_of, skipped_variants
+from models_training.variants import VariantTraining
+
+
+def fit_variant(variant, data, splits, settings, directory):
+    return VariantTraining(variant, data, splits, settings).fit(directory)
+
+
+def batches_of(data, **options):
+    rows = np.arange(len(data.records))
+    settings = {"batch_size": 8, "records_per_patient": 0, "seed": (0,)} | options
+    return EpochBatches(data, rows, **settings)
+
+
+def test_every_patient_weighs_the_same_whatever_the_number_of_ecgs(make_data):
+    data = make_data()
+    batches = batches_of(data)
+    weight = np.concatenate([batches[k][2] for k in range(len(batches))])
+    rows = batches.rows[batches._order]
+    by_patient = pd.Series(weight).groupby(data.patient_row[rows]).sum()
+    np.testing.assert_allclose(by_patient, by_patient.iloc[0], rtol=1e-5)
+    assert weight.mean() == pytest.approx(1.0)
+
+
+def test_one_random_ecg_a_patient_is_another_one_in_another_epoch(make_data):
+    data = make_data()
+    batches = batches_of(data, records_per_patient=1)
+    drawn = []
+    for epoch in range(6):
+        batches.start_epoch(epoch)
+        rows = batches.rows[batches._order]
+        assert sorted(data.patient_row[rows]) == list(range(len(data.patients)))
+        drawn.append(tuple(sorted(rows)))
+    assert len(set(drawn)) > 1
+
+
+def test_the_order_is_a_function_of_seed_and_epoch_alone(make_data):
+    first, second = batches_of(make_data()), batches_of(make_data())
+    for _ in range(3):
+        first.on_epoch_end()
+    second.start_epoch(3)
+    np.testing.assert_array_equal(first._order, second._order)
+
+
+def test_a_fold_does_not_depend_on_what_was_trained_before(make_data, tiny):
+    data = make_data()
+    rows = np.arange(len(data.records))
+    alone = NetworkTrainer(data, tiny)
+    alone.fit(rows[10:60], rows[:10], n_epochs=2, seed=(0, 1))
+    after = NetworkTrainer(data, tiny)
+    after.fit(rows[30:], rows[:20], n_epochs=2, seed=(0, 0))
+    after.fit(rows[10:60], rows[:10], n_epochs=2, seed=(0, 1))
+    np.testing.assert_allclose(alone.logits(rows), after.logits(rows), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_inside_the_network_sees_a_test_row(make_data, tiny):
+    data = make_data()
+    rows = np.arange(len(data.records))
+    train, others = rows[:40], rows[40:]
+    trainer = NetworkTrainer(data, tiny)
+    trainer.reset(train)
+    before = trainer.network.get_weights()
+    signals = data.signals.copy()
+    signals[others] += 5.0
+    covariates = data.covariates.copy()
+    covariates.iloc[np.setdiff1d(data.patient_row, data.patient_row[train])] = 1e6
+    changed = TrainingData(signals, data.records, data.patients, covariates)
+    other = NetworkTrainer(changed, tiny)
+    other.reset(train)
+    for a, b in zip(before, other.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_it_learns_what_is_plain_to_see(make_data, make_splits, tiny, tmp_path):
+    data = make_data(48)
+    settings = dataclasses.replace(tiny, n_epochs=10, patience=10, records_per_patient=1)
+    fit = fit_variant("ecg", data, make_splits(data), settings, tmp_path)
+    test = fit.predictions.query("role == 'test'")
+    by_outcome = test.groupby("y_true")["y_score"].median()
+    assert by_outcome[1] > by_outcome[0] + 0.2
+
+
+@pytest.mark.parametrize("variant", ["ecg", "ecg_covariates", "clinical"])
+def test_every_patient_is_tested_once_and_never_fitted_on(
+    make_data, make_splits, tiny, tmp_path, variant
+):
+    data = make_data()
+    splits = make_splits(data)
+    settings = dataclasses.replace(tiny, n_epochs=1)
+    fit = fit_variant(variant, data, splits, settings, tmp_path)
+    test = fit.predictions.query("role == 'test'")
+    assert sorted(test["record_id"]) == sorted(data.records["record_id"])
+    assert fit.predictions["y_score"].between(0, 1).all()
+    for (repeat, fold), seen in fit.fitted_on.items():
+        here = splits[(splits["repeat"] == repeat) & (splits["fold"] == fold)]
+        allowed = here[here["role"].isin(fit.fitted_roles)]["patient_id"]
+        assert set(seen) <= set(allowed)
+    assert fit.about["bundle_kind"] == "refit_all"
+
+
+def test_a_stopped_run_continues_after_the_last_finished_fold(
+    make_data, make_splits, tiny, tmp_path, monkeypatch
+):
+    data = make_data()
+    splits = make_splits(data)
+    whole = fit_variant("ecg", data, splits, tiny, tmp_path / "whole")
+    fitted, train = [], NetworkTrainer.fit
+
+    def stopping(self, rows, *args, **options):
+        fitted.append(options["seed"])
+        if len(fitted) == 2:
+            raise KeyboardInterrupt
+        return train(self, rows, *args, **options)
+
+    monkeypatch.setattr(NetworkTrainer, "fit", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        fit_variant("ecg", data, splits, tiny, tmp_path / "stopped")
+    again = fit_variant("ecg", data, splits, tiny, tmp_path / "stopped")
+    assert fitted.count((0, 0)) == 1
+    pd.testing.assert_frame_equal(whole.predictions, again.predictions, rtol=1e-4)
+
+
+def test_a_fold_of_other_settings_is_not_reused(make_data, make_splits, tiny, tmp_path):
+    data = make_data()
+    first = fit_variant("ecg", data, make_splits(data), tiny, tmp_path)
+    other = dataclasses.replace(tiny, n_epochs=1)
+    second = fit_variant("ecg", data, make_splits(data), other, tmp_path)
+    assert len(second.history) < len(first.history)
+
+
+def test_variants_a_cohort_cannot_serve_have_a_reason():
+    assert set(skipped_variants([])) == {"ecg_age", "ecg_covariates", "clinical"}
+    assert skipped_variants(["age_years", "lvef_percent"]) == {}
+    assert columns_of("ecg", ["age_years"]) == []
+    assert columns_of("clinical", ["age_years", "is_male", "lge_pattern=ring_like"]) == [
+        "age_years",
+        "lge_pattern=ring_like",
+    ]
+    with pytest.raises(
+        ValueError, match="variant ecg_age cannot be trained: the cohort has no age"
+    ):
+        columns_of("ecg_age", [])
+    with pytest.raises(ValueError, match="variant must be one of ecg, ecg_age"):
+        columns_of("egc", [])
+
+
+def test_the_estimate_names_trainings_and_minutes(make_data, make_splits, tiny):
+    data = make_data()
+    assert (
+        "3 trainings of at most 3 epochs"
+        in VariantTraining("ecg", data, make_splits(data), tiny).estimate()
+    )
+
+
+def test_precision_is_checked():
+    assert resolved_precision("float32") == "float32"
+    assert resolved_precision("auto") in ("float32", "mixed_bfloat16")
+    with pytest.raises(ValueError, match="precision must be auto, float32 or mixed_bfloat16"):
+        resolved_precision("float16")
+
+
+def test_tables_that_do_not_belong_together_are_refused(make_data):
+    data = make_data()
+    with pytest.raises(ValueError, match="records must belong to patients of the cohort"):
+        dataclasses.replace(
+            data, patients=data.patients.iloc[1:], covariates=data.covariates.iloc[1:]
+        )
+    with pytest.raises(ValueError, match="covariates must have one row for each"):
+        dataclasses.replace(data, covariates=data.covariates.iloc[1:])
