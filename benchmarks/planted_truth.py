@@ -127,7 +127,7 @@ def coverage(y_true: np.ndarray, logits: np.ndarray, n: int, n_simulations: int)
         outcome, score = y_true[rows], logits[rows]
         if outcome.sum() in (0, n):
             continue
-        values, covariance = delong_covariance(outcome, score[None])
+        values, covariance = delong_covariance(outcome, score[:, None])
         low, high = delong_interval(float(values[0]), float(covariance[0, 0]))
         held["DeLong"].append(low <= truth <= high)
         plan = BootstrapPlan(1000, 0.95, "bca", number)

@@ -80,7 +80,7 @@ class TrainingParameters:
     stage_blocks: str = parameter("3-4-6-3", "bottleneck blocks a stage; 3-4-6-3 is ResNet-50")
     stem_stride: int = parameter(2, "stride of the first convolution", minimum=1)
     dropout: float = parameter(0.3, "dropout before the last layer", minimum=0.0, below=1.0)
-    n_epochs: int = parameter(12, "most epochs a fold", minimum=1)
+    n_epochs: int = parameter(10, "most epochs a fold", minimum=1)
     batch_size: int = parameter(32, "ECGs a training step", minimum=2)
     learning_rate: float = parameter(0.001, "step size of AdamW", above=0.0)
     weight_decay: float = parameter(0.01, "weight decay of AdamW", minimum=0.0)
@@ -144,7 +144,7 @@ class ExplanationParameters:
         "conv3_block4_out", "layer of Grad-CAM; later stages are coarser in time"
     )
     n_examples: int = parameter(2, "ECGs shown on paper, highest and lowest risk", minimum=1)
-    n_records: int = parameter(60, "most ECGs of the group maps, spread over the folds", minimum=2)
+    n_records: int = parameter(40, "most ECGs of the group maps, spread over the folds", minimum=2)
     n_steps: int = parameter(16, "steps of the integrated gradients", minimum=4)
     n_background: int = parameter(
         50, "training patients the SHAP values are measured against", minimum=2
