@@ -63,12 +63,12 @@ class ScoredRows:
     @cached_property
     def repeats(self) -> list[np.ndarray]:
         """Row numbers of each repeat."""
-        return list(self.frame.groupby("repeat", sort=True).indices.values())
+        return list(self.frame.groupby("repeat", sort=True).indices.values())  # pyright: ignore[reportReturnType]
 
     @cached_property
     def folds(self) -> list[np.ndarray]:
         """Row numbers of each repeat x fold."""
-        return list(self.frame.groupby(["repeat", "fold"], sort=True).indices.values())
+        return list(self.frame.groupby(["repeat", "fold"], sort=True).indices.values())  # pyright: ignore[reportReturnType]
 
     def mixed(self, parts: list[np.ndarray]) -> list[np.ndarray]:
         """Return the parts that hold both outcome classes."""

@@ -135,7 +135,7 @@ def row_explainer(
     n_players = len(value.membership)
     nobody, everybody = np.zeros((1, n_players)), np.ones((1, n_players))
     # shap's players are switches, off in its background: `_Coalitions` brings the patients in.
-    masker = shap.maskers.Independent(nobody)
+    masker = shap.maskers.Independent(nobody)  # pyright: ignore[reportAttributeAccessIssue]
     is_exact = n_players <= MAX_EXACT_PLAYERS
     options = {} if is_exact else {"max_evals": _PERMUTATION_ROUNDS * (2 * n_players + 1)}
 

@@ -312,4 +312,4 @@ def gradient_function(
 
 def to_numpy(tensor: Any) -> np.ndarray:
     """Return a tensor of any precision as float32 array."""
-    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))  # pyright: ignore[reportReturnType]

@@ -49,13 +49,13 @@ class LogitScore:
     def __call__(self, output: Any) -> Any:
         """Return the signed logit, shape (n_records,)."""
         sign = 1.0 if self.toward == "higher risk" else -1.0
-        return sign * keras.ops.cast(output[:, self.column], "float32")
+        return sign * keras.ops.cast(output[:, self.column], "float32")  # pyright: ignore[reportOperatorIssue]
 
 
 def check_score(score: Score | None) -> Score:
     """Return the score object, `LogitScore` by default."""
     if score is None:
-        return LogitScore()
+        return LogitScore()  # pyright: ignore[reportReturnType]
     if not (callable(score) and hasattr(score, "layer_name")):
         raise TypeError(
             f"score must be a score object such as LogitScore(), got {score!r}. "

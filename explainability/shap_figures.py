@@ -77,7 +77,7 @@ def plot_shap_beeswarm(
     """
     by_patient = mean_over_records(sum_by_covariate(frame) if "column" in frame else frame)
     names = importance(frame)["covariate"].head(n_covariates).tolist()
-    norm, colours = mpl.colors.Normalize(0, 1), _readable_colours()
+    norm, colours = mpl.colors.Normalize(0, 1), _readable_colours()  # pyright: ignore[reportAttributeAccessIssue]
     for position, name in enumerate(names):
         rows = by_patient[by_patient["covariate"] == name]
         height = position + _spread(rows["shap_logit"].to_numpy())
@@ -92,7 +92,7 @@ def plot_shap_beeswarm(
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlabel("Shapley value (change of the logit; right: higher risk)")
     ax.set_title(f"Covariates, one point a patient; {_counts(frame)}", fontsize=10)
-    bar = ax.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=ax, aspect=30, pad=0.02)
+    bar = ax.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=ax, aspect=30, pad=0.02)  # pyright: ignore[reportAttributeAccessIssue]
     bar.set_ticks([0, 1], labels=["low", "high"])
     bar.set_label("value of the covariate (grey: missing)", fontsize=9)
     return tidy(ax)
@@ -114,9 +114,9 @@ def _spread(values: np.ndarray, *, n_bins: int = 60, height: float = 0.38) -> np
     return offsets
 
 
-def _readable_colours() -> mpl.colors.ListedColormap:
+def _readable_colours() -> mpl.colors.ListedColormap:  # pyright: ignore[reportAttributeAccessIssue]
     """Return viridis without its yellow end, which fades on white paper."""
-    return mpl.colors.ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.85, 256)))
+    return mpl.colors.ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.85, 256)))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _rank01(values: np.ndarray) -> np.ndarray:

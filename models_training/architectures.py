@@ -89,7 +89,7 @@ class TrainingScale(keras.layers.Layer):
     def set_statistics(self, mean: Any, scale: Any) -> None:
         """Write the statistics, shape (n_columns,); a constant column is left unscaled."""
         self.mean.assign(mean)
-        self.scale.assign(ops.where(ops.convert_to_tensor(scale) > 0, scale, 1.0))
+        self.scale.assign(ops.where(ops.convert_to_tensor(scale) > 0, scale, 1.0))  # pyright: ignore[reportOperatorIssue]
 
 
 def build_resnet50(

@@ -118,9 +118,10 @@ def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
             "damaged: do not use it; copy the bundle again or train again."
         )
     _refuse_code(path)
-    return keras.models.load_model(
+    model: Any = keras.models.load_model(
         path, custom_objects={"TrainingScale": TrainingScale}, compile=False, safe_mode=True
-    ), card
+    )
+    return model, card
 
 
 def load_clinical(directory: str | Path) -> tuple[ClinicalModel, dict[str, Any]]:

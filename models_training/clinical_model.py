@@ -89,7 +89,7 @@ def fit_clinical(
         tuple(mean.tolist()),
         tuple(scale.tolist()),
         tuple(model.coef_[0].tolist()),
-        float(model.intercept_[0]),
+        float(np.ravel(model.intercept_)[0]),
         float(penalty_c),
     )
 

@@ -68,7 +68,6 @@ class FoldModels:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.model, _ = load_bundle(directory)
-        self._network = keras.Model(self.model.inputs, self.model.get_layer("logit").output)
 
     def load(self, repeat: int, fold: int) -> keras.Model:
         """Return the network that was trained without the test patients of this fold.
@@ -84,7 +83,7 @@ class FoldModels:
                 f"fold {fold} of repeat {repeat} must have been trained, got no weights in "
                 f"{self.directory.name}/{FOLDS}. Run notebook 02_train_model for this variant."
             )
-        self._network.set_weights(store.weights())
+        self.model.set_weights(store.weights())
         return self.model
 
 

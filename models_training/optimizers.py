@@ -1,3 +1,6 @@
+# Keras types its back-end tensors as optional.
+# pyright: reportOptionalOperand=false, reportOperatorIssue=false
+# pyright: reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
 """AdamW in one piece: the same numbers as Keras' own, a third of the graph."""
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class NetworkTrainer:
             seed=(settings.seed, *seed),
         )
         optimizer: Any = self.network.optimizer
-        best, best_weights, rows = np.inf, None, []
+        best, best_epoch, best_weights, rows = np.inf, 0, None, []
         for epoch in range(n_epochs):
             begin = time.perf_counter()
             share = 0.5 * (1 + np.cos(np.pi * epoch / n_epochs))

@@ -76,7 +76,7 @@ def _with_interval(mine: pd.DataFrame, metric: str, *, digits: int = 2) -> str:
 
 def summary_lines(run: Artifacts) -> list[str]:
     """Return the lines the command line ends with: the main table, what was skipped, the claim."""
-    rows = headline(run).to_dict("records")
+    rows: list[dict[Any, str]] = headline(run).to_dict("records")
     names = list(rows[0])
     widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
     lines = [
@@ -135,8 +135,9 @@ def metric_table(run: Artifacts) -> pd.DataFrame:
 def comparison_table(run: Artifacts) -> pd.DataFrame:
     """Return the paired differences, one row a pair and metric."""
     rows: list[dict[str, str]] = []
-    for entry in run.read_table("comparisons").to_dict("records"):
-        name = METRIC_NAMES.get(entry["metric"], entry["metric"])
+    entries: list[dict[Any, Any]] = run.read_table("comparisons").to_dict("records")
+    for entry in entries:
+        name = METRIC_NAMES.get(entry["metric"], str(entry["metric"]))
         new, reference = (VARIANT_NAMES[entry[side]] for side in ("new", "reference"))
         if pd.notna(entry["threshold"]):
             name += f" at risk {entry['threshold']:.0%}"
