@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from aeon.transformations.collection.convolution_based import MiniRocketMultivariate
+from aeon.transformations.collection.convolution_based import MiniRocket
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
@@ -82,7 +82,7 @@ def main() -> None:
     run = Artifacts(Path("runs") / options.run)
     signals = np.asarray(run.signals())
     plan = BootstrapPlan(options.n_bootstrap, 0.95, "percentile", 0)
-    kernels = MiniRocketMultivariate(random_state=0).fit_transform(signals.transpose(0, 2, 1))
+    kernels = MiniRocket(random_state=0).fit_transform(signals.transpose(0, 2, 1))
     rates = heart_rates(signals, run.read_document("dataset")["rate_hz"])[:, None]
     ridge = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-1, 6, 15)))
     logistic = make_pipeline(StandardScaler(), LogisticRegression())

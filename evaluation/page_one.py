@@ -51,7 +51,7 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
 
 def _not_above_chance(primary: pd.DataFrame) -> str:
     """Name the variants whose interval reaches chance."""
-    is_low = ~(primary["ci_low"] > CHANCE)
+    is_low = primary["ci_low"] <= CHANCE  # an interval that could not be made says nothing
     names = [variant_style(name)["label"] for name in primary.loc[is_low, "variant"]]
     if not names:
         return ""

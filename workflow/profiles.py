@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
@@ -10,11 +10,6 @@ from typing import Any
 
 from workflow.parameter_rules import ParameterError, build, unknown_name
 from workflow.stages import STAGES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _PROFILES = Path(__file__).with_name("profiles.toml")
 _FIXED = ("run_directory", "variant")  # set by the runner

@@ -1,0 +1,108 @@
+"""Held-out ECGs are explained by the network of their own fold, and by no other."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from explainability.attribution import integrated_gradients
+from explainability.held_out import (
+    HeldOutSettings,
+    align_records,
+    choose_records,
+    explain_held_out,
+    lead_shares,
+)
+from explainability.reference import check_maps, tf_keras_vis_map
+
+LAYER = "conv2_block3_out"
+
+
+def scores_of(n=30):
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "record_id": [f"R{k:05d}" for k in range(2 * n)],
+            "patient_id": np.repeat([f"P{k:04d}" for k in range(n)], 2),
+            "repeat": 0,
+            "fold": np.repeat(np.arange(n) % 3, 2),
+            "y_true": 0,
+            "y_score": rng.random(2 * n),
+        }
+    )
+
+
+def test_one_ecg_a_patient_from_both_ends_of_the_risk_within_the_fold():
+    scores = scores_of()
+    chosen = choose_records(scores, n_records=12, seed=0)
+    assert chosen["patient_id"].is_unique
+    assert chosen["group"].value_counts().to_dict() == {"high risk": 6, "low risk": 6}
+    assert (chosen.loc[chosen["group"] == "high risk", "rank"] > 2 / 3).all()
+    pd.testing.assert_frame_equal(chosen, choose_records(scores, n_records=12, seed=0))
+    with pytest.raises(ValueError, match="must hold three patients or more, got 2"):
+        choose_records(scores.iloc[:4], n_records=2, seed=0)
+
+
+def test_every_fold_is_explained_by_its_own_network(build_network, make_inputs):
+    inputs = make_inputs(4)
+    networks = {fold: build_network(seed=fold) for fold in (0, 1)}
+    asked = []
+
+    def load(repeat, fold):
+        asked.append((repeat, fold))
+        return networks[fold]
+
+    records = scores_of().iloc[:4].assign(fold=[1, 0, 1, 0])
+    found = explain_held_out(
+        records,
+        inputs,
+        load_model=load,
+        background=lambda repeat, fold: np.zeros((2, 0)),
+        settings=HeldOutSettings(LAYER, 100.0, n_steps=16),
+    )
+    assert asked == [(0, 0), (0, 1)]
+    alone = integrated_gradients(networks[1], {"ecg": inputs["ecg"][[0, 2]]}, n_steps=16)
+    np.testing.assert_allclose(found.ecg[[0, 2]], alone.ecg, rtol=1e-4, atol=1e-6)
+    assert found.grad_cam.shape == inputs["ecg"].shape[:2]
+    assert found.shap.empty
+    assert found.table["record_id"].tolist() == records["record_id"].tolist()
+
+
+def test_rows_that_do_not_fit_are_refused(build_network, make_inputs):
+    with pytest.raises(ValueError, match="records must have one row for each of the 4 ECGs"):
+        explain_held_out(
+            scores_of().iloc[:3],
+            make_inputs(4),
+            load_model=lambda r, f: build_network(),
+            background=lambda r, f: np.zeros((2, 0)),
+            settings=HeldOutSettings(LAYER, 100.0),
+        )
+
+
+def test_lead_shares_add_to_a_hundred_and_count_patients_once():
+    maps = np.zeros((3, 10, 2))
+    maps[0, :, 0] = 1
+    maps[1, :, 1] = -5
+    maps[2, :, 1] = 1
+    table = lead_shares(maps, ["P1", "P1", "P2"], lead_names=("I", "II"))
+    assert table["share_percent"].tolist() == [25.0, 75.0]
+    assert table["n_patients"].tolist() == [2, 2]
+
+
+def test_records_without_beats_become_rows_of_nan():
+    ecg = np.zeros((1, 1000, 12))
+    found = align_records(ecg, {"cam": np.ones((1, 1000))}, 100.0)
+    assert np.isnan(found["ecg"]).all()
+    assert np.isnan(found["cam"]).all()
+
+
+def test_the_checks_of_a_run_say_what_they_found(build_network, make_inputs):
+    found = check_maps(build_network(), make_inputs(4), layer_name=LAYER)
+    assert found["tf_keras_vis_correlation"] == pytest.approx(1.0, abs=1e-3)
+    assert found["random_weights_similarity"] < 0.8
+    assert len(found["sentences"]) == 2
+
+
+def test_tf_keras_vis_is_not_used_for_two_inputs(build_network, make_inputs):
+    model = build_network(n_covariates=2)
+    with pytest.raises(ValueError, match="model must have one input, got 2"):
+        tf_keras_vis_map(model, make_inputs(2)["ecg"], layer_name=LAYER)
