@@ -56,7 +56,7 @@ def _not_above_chance(primary: pd.DataFrame) -> str:
     if not names:
         return ""
     return (
-        f"Not told from chance in this run (interval reaches 0.5): {', '.join(names)}. Such a "
+        f"Not above chance in this run (interval not wholly above 0.5): {', '.join(names)}. Such a "
         "model has learnt little or nothing that shows here; its risks and maps carry no message."
     )
 

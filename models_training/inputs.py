@@ -83,7 +83,7 @@ class EpochBatches(keras.utils.PyDataset):
     rows : int array
         Training records.
     batch_size : int
-        Records a batch; the last one may be smaller.
+        Records a batch; the last one is filled up with records of weight 0.
     records_per_patient : int
         Random ECGs of a patient an epoch; 0 = all, each weighted by 1 / n of its patient.
     seed : sequence of int
@@ -132,8 +132,12 @@ class EpochBatches(keras.utils.PyDataset):
         return -(-len(self._order) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-        """Return inputs, outcomes (n, 1) and weights (n,) of a batch."""
-        part = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        """Return inputs, outcomes (batch_size, 1) and weights (batch_size,) of a batch."""
+        first = index * self.batch_size
+        part = self._order[first : first + self.batch_size]
+        weight = np.zeros(self.batch_size, "float32")
+        weight[: len(part)] = self._epoch_weight[part]
+        # One size for all batches, so the graph is traced once; the filling has no weight.
+        part = np.concatenate([part, np.resize(self._order, self.batch_size - len(part))])
         rows = self.rows[part]
-        weight = self._epoch_weight[part].astype("float32")
         return self.data.inputs(rows), self._y_true[rows][:, None], weight

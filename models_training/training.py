@@ -174,8 +174,7 @@ class NetworkTrainer:
             begin = time.perf_counter()
             share = 0.5 * (1 + np.cos(np.pi * epoch / n_epochs))
             optimizer.learning_rate.assign(settings.learning_rate * max(share, 0.01))
-            history = self.network.fit(batches, epochs=1, verbose=0)
-            row = {"epoch": epoch + 1, "loss": float(history.history["loss"][-1])}
+            row = {"epoch": epoch + 1, "loss": self._train_epoch(batches)}
             if validation_rows is not None:
                 row |= self._validation(validation_rows)
                 if row["val_loss"] < best:
@@ -191,6 +190,19 @@ class NetworkTrainer:
         if bar is not None:
             bar.update(n_epochs - len(rows))
         return pd.DataFrame(rows)
+
+    def _train_epoch(self, batches: EpochBatches) -> float:
+        """Train one epoch and return its mean loss; every batch has one size, traced once."""
+        total = weight = 0.0
+        for index in range(len(batches)):
+            inputs, y_true, weights = batches[index]
+            # The loss of this batch alone: the network's own running mean starts anew.
+            self.network.reset_metrics()
+            loss = np.asarray(self.network.train_on_batch(inputs, y_true, sample_weight=weights))
+            share = float((weights > 0).mean())
+            total, weight = total + share * float(loss.ravel()[0]), weight + share
+        batches.on_epoch_end()
+        return total / weight
 
     def _validation(self, rows: np.ndarray) -> dict[str, float]:
         """Return loss and AUROC of the validation patients (mean logit of their ECGs)."""
@@ -220,7 +232,8 @@ class NetworkTrainer:
         size = self.settings.batch_size
         rows = np.resize(np.arange(len(self.data.records)), size)
         batch = self.data.inputs(rows), self.data.y_true[rows][:, None]
-        self.network.train_on_batch(*batch)
+        weights = np.ones(size, "float32")
+        self.network.train_on_batch(*batch, sample_weight=weights)
         begin = time.perf_counter()
-        self.network.train_on_batch(*batch)
+        self.network.train_on_batch(*batch, sample_weight=weights)
         return (time.perf_counter() - begin) / size

@@ -145,7 +145,7 @@ class ExplanationParameters:
     )
     n_examples: int = parameter(2, "ECGs shown on paper, highest and lowest risk", minimum=1)
     n_records: int = parameter(40, "most ECGs of the group maps, spread over the folds", minimum=2)
-    n_steps: int = parameter(16, "steps of the integrated gradients", minimum=4)
+    n_steps: int = parameter(32, "steps of the integrated gradients", minimum=4)
     n_background: int = parameter(
         50, "training patients the SHAP values are measured against", minimum=2
     )

@@ -44,7 +44,7 @@ def test_the_verdict_and_the_warnings(separation, verdict, n_at_chance):
     page = page_one(evaluate(predictions(separation), settings), settings)
     assert page["verdict"] == verdict
     assert "80 patients, 20 events" in page["intervals"]
-    (chance,) = [text for text in page["warnings"] if "Not told from chance" in text]
+    (chance,) = [text for text in page["warnings"] if "Not above chance" in text]
     assert chance.count("ECG") == n_at_chance - 1
 
 
