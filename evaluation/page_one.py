@@ -37,7 +37,7 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
     first = primary.iloc[0]
     return {
         "verdict": claim["verdict"],
-        "sentence": claim["sentence"],
+        "sentence": _with_labels(claim["sentence"], settings),
         "margin": settings.margin,
         "warnings": [text for text in warnings if text],
         "intervals": (
@@ -47,6 +47,13 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
             f"the {settings.rule_text}."
         ),
     }
+
+
+def _with_labels(sentence: str, settings: EvaluationSettings) -> str:
+    """Write the variants as the figures name them."""
+    for name in (settings.new_variant, settings.reference_variant):
+        sentence = sentence.replace(name, variant_style(name)["label"])
+    return sentence
 
 
 def _not_above_chance(primary: pd.DataFrame) -> str:
