@@ -113,12 +113,13 @@ def explain_held_out(
         rows = part.index.to_numpy()
         model = load_model(int(repeat), int(fold))
         batch = {name: np.asarray(values[rows]) for name, values in inputs.items()}
+        if resolution is None:  # before the graph is cut: cutting adds nodes that hide the field
+            resolution = map_resolution(model, settings.layer_name, rate_hz=settings.rate_hz)
         maps = grad_cam(model, batch, layer_name=settings.layer_name)
         cams[rows] = resize_map(maps, n_samples)
         found = integrated_gradients(model, batch, n_steps=settings.n_steps)
         ecg[rows] = found.ecg
         tables.append(found.table.set_index(rows))
-        resolution = map_resolution(model, settings.layer_name, rate_hz=settings.rate_hz)
         if COVARIATE_INPUT in inputs:
             choice = ShapSettings(
                 background=background(int(repeat), int(fold)),

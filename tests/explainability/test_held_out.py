@@ -64,6 +64,7 @@ def test_every_fold_is_explained_by_its_own_network(build_network, make_inputs):
     np.testing.assert_allclose(found.ecg[[0, 2]], alone.ecg, rtol=1e-4, atol=1e-6)
     assert found.grad_cam.shape == inputs["ecg"].shape[:2]
     assert found.shap.empty
+    assert found.resolution.receptive_field_seconds is not None
     assert found.table["record_id"].tolist() == records["record_id"].tolist()
 
 
