@@ -69,8 +69,12 @@ class TrainingScale(keras.layers.Layer):
     are saved with the network; ``set_statistics`` writes them. Always in float32.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "dtype": "float32"})
+    def __init__(self, *, name: str | None = None, **options: Any) -> None:
+        super().__init__(name=name, **{**options, "dtype": "float32"})
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer; its name is part of the network's contract."""
+        return {"name": self.name, "trainable": self.trainable}
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create one mean and one scale a column."""

@@ -52,6 +52,7 @@ def test_saved_and_reloaded_it_gives_the_same_risk(tmp_path, names, precision):
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras", safe_mode=True)
     np.testing.assert_array_equal(np.asarray(again(inputs, training=False)), risk)
+    assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
 
 
 def test_a_missing_covariate_counts_as_the_training_mean():
