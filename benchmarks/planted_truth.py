@@ -49,7 +49,6 @@ from models_training.training import NetworkTrainer, TrainingSettings
 RATE_HZ = 100
 SPEC = nicm_definition(is_synthetic=True).covariates
 CHUNK = 2000
-# Log-hazard weight of each covariate times its SD in the cohort: what was planted.
 COHORT_SIZES = (63, 314)
 
 

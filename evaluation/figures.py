@@ -289,10 +289,3 @@ def plot_auroc_forest(
     ax.set_xlim(max(0.0, lowest - 0.03), 1.0)
     title = "AUROC " + metric.removeprefix("auroc_").replace("_", " ")
     return finish_axes(ax, rows, title=title, x="AUROC (0.5 = chance)", y="")
-
-
-def mark_synthetic(ax: Axes, *, text: str = "synthetic data") -> Axes:
-    """Write across the panel that its data are synthetic (DESIGN 8.11)."""
-    place = {"transform": ax.transAxes, "ha": "center", "va": "center", "rotation": 30}
-    ax.text(0.5, 0.5, text, **place, fontsize=22, color=GREY, alpha=0.25, zorder=0)
-    return ax

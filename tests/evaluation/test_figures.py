@@ -113,9 +113,3 @@ def test_two_targets_and_missing_columns_are_refused(result):
         figures.plot_roc(table.drop(columns="tpr"))
     with pytest.raises(ValueError, match=r"^metric must be one of \["):
         figures.plot_auroc_forest(result["metrics"], metric="accuracy")
-
-
-def test_synthetic_is_written_on_the_panel():
-    ax = plt.subplots()[1]
-    figures.mark_synthetic(ax)
-    assert [text.get_text() for text in ax.texts] == ["synthetic data"]
