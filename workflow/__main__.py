@@ -1,4 +1,4 @@
-"""The command line: ``python -m workflow run | status | check | sync | download | predict``."""
+"""The command line: ``python -m workflow run``, ``status``, ``compare``, ``check`` and others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workflow import notebooks
-from workflow.artifacts import PROJECT_ROOT, ArtifactError, Artifacts, MissingArtifactError
+from workflow.artifacts import PROJECT_ROOT, Artifacts, atomic_path
 from workflow.parameter_rules import ParameterError, rule_of
 from workflow.profiles import load_profile, profile_names, resolve, settable
 from workflow.stages import plan
@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="first", default="", help="number of the first stage")
     run.add_argument("--only", default="", help="number of the only stage")
     run.add_argument("--variants", nargs="+", help="variants to train")
+    run.add_argument("--no-reuse", action="store_true", help="run every step, changed or not")
     flags = run.add_argument_group("parameters of the notebooks (they override the profile)")
     for name, places in settable().items():
         item = places[0][1]
@@ -34,6 +35,11 @@ def _parser() -> argparse.ArgumentParser:
         flags.add_argument(_flag(name), dest=f"p_{name}", help=text.replace("%", "%%"))
     status = commands.add_parser("status", help="what a run has done, and what has changed since")
     status.add_argument("name", help="name of the run")
+    compare = commands.add_parser(
+        "compare", help="what differs between two runs, and by how much"
+    )
+    compare.add_argument("first", help="name of a run")
+    compare.add_argument("second", help="name of another")
     commands.add_parser("check", help="check the notebooks against the project's rules")
     commands.add_parser("sync", help="write the parameters cells from the dataclasses")
     download = commands.add_parser("download", help="fetch a public dataset, checked and resumable")
@@ -52,7 +58,6 @@ def _flag(name: str) -> str:
 
 def _run(options: argparse.Namespace) -> None:
     """Check everything first, then run the notebooks and write the report."""
-    from workflow.report import summary_lines, write_report
     from workflow.runner import Runner
 
     profile = load_profile(options.profile)
@@ -70,17 +75,41 @@ def _run(options: argparse.Namespace) -> None:
     run = Artifacts(Path("runs") / name)
     sys.stderr.write(f"Run {name} ({profile.name}): {profile.about}\n")
     header = {"name": name, "profile": profile.name, "about": profile.about}
-    Runner(run, parameters, header).execute(steps)
+    Runner(run, parameters, header, reuse=not options.no_reuse).execute(steps)
     if run.path("metrics").exists():
-        print("\n".join(summary_lines(run)))
-        print(f"\nReport: {write_report(run)}")
+        print(_summary(run))
+
+
+def _summary(run: Artifacts) -> str:
+    """Return the table of the result and the path of the report, both made unless they are new."""
+    report, summary = run.directory / "report.html", run.directory / "summary.txt"
+    newest = max((run.directory / "run.json").stat().st_mtime, _newest_source())
+    if not (summary.exists() and report.exists() and summary.stat().st_mtime > newest):
+        from workflow.report import summary_lines, write_report
+
+        write_report(run)
+        with atomic_path(summary) as aside:
+            aside.write_text("\n".join(summary_lines(run)) + "\n", encoding="utf-8")
+    return f"{summary.read_text(encoding='utf-8')}\nReport: {report}"
+
+
+def _newest_source() -> float:
+    """Return when the report's own code was changed last."""
+    return max(path.stat().st_mtime for path in Path(__file__).parent.glob("report.*"))
 
 
 def _status(options: argparse.Namespace) -> None:
-    from workflow.runner import status_of
+    from workflow.record import status_of
 
-    for row in status_of(Artifacts(Path("runs") / options.name)):
+    for row in status_of(Artifacts(Path("runs") / options.name).directory):
         print(f"{row['step']:32} {row['seconds']!s:>8} s  {row['status']}  {row['why']}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from workflow.compare import compare_runs
+
+    names = (options.first, options.second)
+    print("\n".join(compare_runs(*(Artifacts(Path("runs") / name) for name in names))))
 
 
 def _check() -> int:
@@ -111,8 +140,18 @@ def _unknown_flags(words: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
+_COMMANDS = {
+    "run": _run,
+    "status": _status,
+    "compare": _compare,
+    "download": _download,
+    "predict": _predict,
+}
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    from workflow.record import RunInUseError
     from workflow.runner import StageError
 
     options, rest = _parser().parse_known_args(words)
@@ -124,10 +163,8 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.command == "sync":
             print("\n".join(notebooks.sync()) or "Nothing to change.")
         else:
-            {"run": _run, "status": _status, "download": _download, "predict": _predict}[
-                options.command
-            ](options)
-    except (ParameterError, ArtifactError, MissingArtifactError, StageError, ValueError) as error:
+            _COMMANDS[options.command](options)
+    except (FileNotFoundError, RunInUseError, StageError, ValueError) as error:
         sys.stderr.write(f"\nError: {error}\n")
         return 1
     except KeyboardInterrupt:

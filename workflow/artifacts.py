@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import numpy as np
-import pandas as pd
+from workflow.schemas import DOCUMENTS, SCHEMA_VERSION, SIGNALS, TABLES
 
-from workflow.schemas import COLUMN_KINDS, DOCUMENTS, SCHEMA_VERSION, SIGNALS, TABLES
+# Imported where they are used: a run in which nothing has changed ends before pandas is loaded.
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 SYNTHETIC_MARK = "SYNTHETIC DATA"
@@ -53,13 +55,23 @@ def write_json(path: Path, content: Any) -> None:
 
 def _plain(value: Any) -> Any:
     """Return the JSON form of a NumPy or path value."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     if isinstance(value, Path):
         return str(value)
+    if hasattr(value, "tolist"):  # a NumPy scalar or array
+        return value.tolist()
     raise TypeError(f"value must be plain data, got {type(value).__name__}. Convert it first.")
+
+
+def _column_kinds() -> dict[str, Callable[[pd.Series], bool]]:
+    """Return what a column of each kind must be."""
+    from pandas.api import types
+
+    return {
+        "text": lambda s: types.is_string_dtype(s) or types.is_object_dtype(s),
+        "integer": types.is_integer_dtype,
+        "number": types.is_numeric_dtype,
+        "date": types.is_datetime64_any_dtype,
+    }
 
 
 class Artifacts:
@@ -97,6 +109,8 @@ class Artifacts:
 
     def read_table(self, name: str, variant: str = "") -> pd.DataFrame:
         """Return a table of the run after checking its columns, types and schema version."""
+        import pandas as pd
+
         table = TABLES[name]
         path = self._existing(name, table.written_by, variant)
         if path.suffix == ".csv":
@@ -127,6 +141,7 @@ class Artifacts:
     @staticmethod
     def _checked(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         table = TABLES[name]
+        kinds = _column_kinds()
         missing = [column for column in table.columns if column not in frame]
         if missing:
             raise ArtifactError(
@@ -134,7 +149,7 @@ class Artifacts:
                 f"missing: {', '.join(missing)}. Run notebook {table.written_by} again."
             )
         for column, kind in {**table.columns, **table.optional}.items():
-            if column in frame and len(frame) and not COLUMN_KINDS[kind](frame[column]):
+            if column in frame and len(frame) and not kinds[kind](frame[column]):
                 raise ArtifactError(
                     f"{table.path}: column {column} must hold {kind} values, "
                     f"got {frame[column].dtype}. Run notebook {table.written_by} again."
@@ -163,6 +178,8 @@ class Artifacts:
 
         Row ``signal_row`` of the ``records`` table; the rate is in ``dataset.json``.
         """
+        import numpy as np
+
         path = self._existing(SIGNALS, "01_prepare_data")
         signals = np.load(path, mmap_mode="r", allow_pickle=False)
         n_samples = self.read_document("dataset")["n_samples"]

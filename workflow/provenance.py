@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -51,20 +52,42 @@ def _git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def describe() -> dict[str, Any]:
-    """Return commit, package versions and hardware of this process."""
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages results depend on."""
     versions: dict[str, str] = {}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
+    return versions
+
+
+def describe() -> dict[str, Any]:
+    """Return commit, package versions and hardware of this process."""
     return {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": bool(_git("status", "--porcelain")),
         "python": platform.python_version(),
-        "packages": versions,
+        "packages": package_versions(),
         "system": platform.platform(),
-        "processor": platform.machine(),
+        "processor": _processor(),
         "n_cores": os.cpu_count(),
+        "memory_gib": _memory_gib(),
     }
+
+
+def _processor() -> str:
+    """Return the processor's name where the system tells it, else its family."""
+    information = Path("/proc/cpuinfo")
+    names = information.read_text().splitlines() if information.exists() else []
+    named = [line.split(":", 1)[1].strip() for line in names if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, OSError, ValueError):  # Windows
+        return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workflow.artifacts import Artifacts, atomic_path
+from workflow.record import Record
 
 HEADLINE = {
     "AUROC": "auroc_mean_within_fold",
@@ -154,15 +154,15 @@ def comparison_table(run: Artifacts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _steps(run: Artifacts) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return ``run.json`` and its steps as rows; empty where notebooks were run by hand."""
-    path = run.directory / "run.json"
-    if not path.exists():
-        return {}, []
-    record = json.loads(path.read_text())
+_PATHS = ("run_directory", "data_root")  # a path may hold a name
+
+
+def _steps(record: Record) -> list[dict[str, Any]]:
+    """Return the steps of a run as rows; empty where notebooks were run by hand."""
     rows: list[dict[str, Any]] = []
-    for name, entry in record["steps"].items():
-        parameters = {k: v for k, v in entry.get("parameters", {}).items() if k != "run_directory"}
+    for name, entry in sorted(record.steps.items()):
+        given = entry.get("parameters", {})
+        parameters = {name: value for name, value in given.items() if name not in _PATHS}
         rows.append(
             {
                 "name": name,
@@ -172,7 +172,16 @@ def _steps(run: Artifacts) -> tuple[dict[str, Any], list[dict[str, Any]]]:
                 "parameters": ", ".join(f"{k} = {v}" for k, v in parameters.items()),
             }
         )
-    return record, rows
+    return rows
+
+
+def _origins(record: Record) -> list[dict[str, Any]]:
+    """Return what the steps were made with; one entry where all agree."""
+    found: list[dict[str, Any]] = []
+    for entry in record.steps.values():
+        if "made_with" in entry and entry["made_with"] not in found:
+            found.append(entry["made_with"])
+    return found
 
 
 def _table(frame: pd.DataFrame, *, digits: int = 3) -> str:
@@ -191,7 +200,7 @@ def write_report(run: Artifacts) -> Path:
         If the evaluation has not been run.
     """
     evaluation = pictures(run, "03_evaluation")
-    record, steps = _steps(run)
+    record = Record(run.directory)
     explained = [
         (VARIANT_NAMES[variant], pictures(run, f"04_explanations/{variant}"))
         for variant in run.trained_variants()
@@ -204,8 +213,9 @@ def write_report(run: Artifacts) -> Path:
     page = environment.get_template("report.html.j2").render(
         dataset=run.read_document("dataset"),
         claim=run.read_document("claim"),
-        record=record,
-        steps=steps,
+        run=record.content,
+        steps=_steps(record),
+        origins=_origins(record),
         headline=_table(headline(run)),
         page_one=[picture for picture in evaluation if picture.name in PAGE_ONE],
         more=[picture for picture in evaluation if picture.name not in PAGE_ONE],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+import platform
 import re
 import sys
 import time
@@ -15,8 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from workflow import provenance
-from workflow.artifacts import PROJECT_ROOT, Artifacts, MissingArtifactError, write_json
-from workflow.stages import Step
+from workflow.artifacts import PROJECT_ROOT, Artifacts, MissingArtifactError
+from workflow.record import Record
+from workflow.results import (
+    Results,
+    clear,
+    difference,
+    files_below,
+    fingerprint,
+    key_of,
+    notebook_parts,
+)
+from workflow.stages import Step, source_data, step_named
 
 NOTEBOOKS = PROJECT_ROOT / "notebooks"
 _KERNEL_ENVIRONMENT = {
@@ -50,7 +60,7 @@ class _Echo:
 
 @dataclass
 class Runner:
-    """Executes steps in one run folder.
+    """Executes steps in one run folder; what is unchanged is not run again.
 
     Parameters
     ----------
@@ -60,16 +70,18 @@ class Runner:
         Checked parameters by notebook, as ``profiles.resolve`` returns them.
     header
         What ``run.json`` says about the whole run (profile and its description).
+    reuse
+        False runs every step, whatever was kept.
     """
 
     run: Artifacts
     parameters: Mapping[str, Mapping[str, Any]]
     header: Mapping[str, Any] = field(default_factory=dict)
+    reuse: bool = True
 
-    @property
-    def record_path(self) -> Path:
-        """Path of ``run.json``."""
-        return self.run.directory / "run.json"
+    def __post_init__(self) -> None:
+        self.record = Record(self.run.directory)
+        self.results = Results(self.run.directory.parent / ".results")
 
     def execute(self, steps: list[Step]) -> None:
         """Run the steps in order; what a cohort cannot serve is skipped with its reason.
@@ -80,25 +92,19 @@ class Runner:
             If a notebook fails or leaves out a declared file; its executed copy is kept.
         MissingArtifactError
             If a step needs a file that no earlier step has written.
+        RunInUseError
+            If another process works in the run folder.
         """
-        record = self._read_record()
-        record |= {"schema_version": 1, **self.header, "made_with": provenance.describe()}
-        for number, step in enumerate(steps, 1):
-            reason = self._reason_to_skip(step)
-            label = f"[{number}/{len(steps)}] {step.name}"
-            if reason:
-                record["steps"][step.name] = {"status": "skipped", "reason": reason}
-                _say(f"{label}  skipped: {reason}")
-            else:
-                _say(f"{label} ...")
-                self._execute_one(step, record)
-                _say(f"{label}  done in {record['steps'][step.name]['seconds']:.0f} s")
-            write_json(self.record_path, record)
-
-    def _read_record(self) -> dict[str, Any]:
-        if self.record_path.exists():
-            return json.loads(self.record_path.read_text())
-        return {"steps": {}}
+        with self.record.locked():
+            self.record.update(self.header)
+            for number, step in enumerate(steps, 1):
+                label = f"[{number}/{len(steps)}] {step.name}"
+                reason = self._reason_to_skip(step)
+                if reason:
+                    self.record.write_step(step.name, {"status": "skipped", "reason": reason})
+                    _say(f"{label}  skipped: {reason}")
+                else:
+                    self._bring_about(step, label)
 
     def _reason_to_skip(self, step: Step) -> str:
         """Return why the cohort cannot serve this variant; empty where it can."""
@@ -106,45 +112,106 @@ class Runner:
             return ""
         return self.run.read_document("dataset")["skipped_variants"].get(step.variant, "")
 
-    def _execute_one(self, step: Step, record: dict[str, Any]) -> None:
+    def _bring_about(self, step: Step, label: str) -> None:
+        """Leave the step's result in the run folder: as it is, found again, or computed."""
+        values = dict(self.parameters[step.stage.notebook])
+        if step.variant:
+            values["variant"] = step.variant
+        parts = self._parts(step, values)
+        key = key_of(parts)
+        before = self.record.steps.get(step.name, {})
+        if self.reuse and before.get("key") == key and self.record.is_whole(before):
+            _say(f"{label}  unchanged")
+            return
+        if not (self.reuse and self._restore(step, key)):
+            why = difference(before["made_of"], parts) if "made_of" in before else ""
+            _say(f"{label} ...{f' (changed: {why})' if why else ''}")
+            self._execute_one(step, values, parts)
+            seconds = self.record.steps[step.name]["seconds"]
+            _say(f"{label}  done in {seconds:.0f} s")
+        else:
+            _say(f"{label}  found again, made {self.record.steps[step.name]['started'][:16]}")
+        self._drop_outdated(step)
+
+    def _parts(self, step: Step, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the step's result is made of."""
         needed = step.paths(step.stage.requires, self.run)
         missing = [path for path in needed if not (self.run.directory / path).exists()]
         if missing or (step.stage.requires and not needed):
             raise MissingArtifactError(
-                f"{step.name} needs {', '.join(missing)}, which must exist in the run folder. "
-                "Run the earlier stages first (leave out --from or --only)."
+                f"{step.name} needs {', '.join(missing) or 'the predictions of a model'}, which "
+                "must exist in the run folder. Run the earlier stages first (leave out --from or "
+                "--only)."
             )
-        for path in step.paths(step.stage.produces, self.run):
-            (self.run.directory / path).unlink(missing_ok=True)  # never mistaken for this run's
-        values = dict(self.parameters[step.stage.notebook])
+        given = {name: value for name, value in values.items() if name != "run_directory"}
+        data = fingerprint(source_data(values)) if not step.stage.requires else ""
+        return {
+            **notebook_parts(NOTEBOOKS / f"{step.stage.notebook}.ipynb"),
+            "parameters": given,
+            "inputs": self.record.checksums(needed),
+            "packages": {"python": platform.python_version(), **provenance.package_versions()},
+            "data": data,
+        }
+
+    def _restore(self, step: Step, key: str) -> bool:
+        """Bring back a kept result; one whose files were changed by hand is thrown away."""
+        entry = self.results.find(step.name, key)
+        if entry is None:
+            return False
+        self.record.write_step(step.name, {"status": "running", "key": key})
+        self.results.restore(step.name, key, self.run.directory, step.outputs)
+        if not self.record.is_whole(entry):
+            self.results.discard(step.name, key)
+            return False
+        self.record.write_step(step.name, entry)
+        return True
+
+    def _drop_outdated(self, step: Step) -> None:
+        """Empty the folders of finished steps that read something else than is there now.
+
+        They would be mixed with the new results; they are kept under their own key.
+        """
+        written = self.record.steps[step.name]["written"]
+        for name, entry in list(self.record.steps.items()):
+            read = entry.get("read", {})
+            folder = step.outputs[0] + "/"
+            if any(read[path] != written.get(path) for path in read if path.startswith(folder)):
+                for path in step_named(name).outputs:
+                    clear(self.run.directory / path)
+                self.record.remove_step(name)
+
+    def _execute_one(self, step: Step, values: dict[str, Any], parts: dict[str, Any]) -> None:
+        key, before = key_of(parts), self.record.steps.get(step.name, {})
+        folder = self.run.directory / step.outputs[0]
+        if before.get("key") != key or before.get("status") == "completed":
+            clear(folder)  # what is left of a stopped run with the same key is resumed instead
         values["run_directory"] = str(self.run.directory)
-        if step.variant:
-            values["variant"] = step.variant
         entry: dict[str, Any] = {
             "status": "running",
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "key": key,
             "parameters": values,
-            "read": self._checksums(needed),
+            "read": parts["inputs"],
+            "made_of": parts,
+            "made_with": provenance.describe(),
         }
-        record["steps"][step.name] = entry
-        write_json(self.record_path, record)
+        self.record.write_step(step.name, entry)
         begin = time.monotonic()
         try:
             self._run_notebook(step, values)
-            written = step.paths(step.stage.produces, self.run)
-            absent = [path for path in written if not (self.run.directory / path).exists()]
+            declared = step.paths(step.stage.produces, self.run)
+            absent = [path for path in declared if not (self.run.directory / path).exists()]
             if absent:
                 raise StageError(f"{step.name} ended without writing {', '.join(absent)}.")
-            entry |= {"status": "completed", "written": self._checksums(written)}
+            written = [str(path.relative_to(self.run.directory)) for path in files_below(folder)]
+            entry |= {"status": "completed", "written": self.record.checksums(written)}
         except (Exception, KeyboardInterrupt) as error:
-            entry |= {"status": "failed", "cause": str(error)}
+            entry |= {"status": "failed", "cause": str(error) or type(error).__name__}
             raise
         finally:
             entry["seconds"] = round(time.monotonic() - begin, 1)
-            write_json(self.record_path, record)
-
-    def _checksums(self, paths: list[str]) -> dict[str, str]:
-        return {path: provenance.sha256_of(self.run.directory / path) for path in paths}
+            self.record.write_step(step.name, entry)
+        self.results.keep(step.name, entry, self.run.directory, step.outputs)
 
     def _run_notebook(self, step: Step, values: Mapping[str, Any]) -> None:
         import papermill  # half a second, not needed by `status` and `check`
@@ -201,34 +268,3 @@ def _shown(path: Path) -> str:
 def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def status_of(run: Artifacts) -> list[dict[str, Any]]:
-    """Return one row a step: status, seconds, and whether what it read has changed since.
-
-    Raises
-    ------
-    MissingArtifactError
-        If the run folder has no ``run.json``.
-    """
-    path = run.directory / "run.json"
-    if not path.exists():
-        raise MissingArtifactError(
-            f"run.json must exist in {_shown(run.directory)}, got nothing. Name an existing run."
-        )
-    rows: list[dict[str, Any]] = []
-    for name, entry in json.loads(path.read_text())["steps"].items():
-        changed = [
-            file
-            for file, digest in {**entry.get("read", {}), **entry.get("written", {})}.items()
-            if not (run.directory / file).exists()
-            or provenance.sha256_of(run.directory / file) != digest
-        ]
-        status = entry["status"]
-        if status == "completed" and changed:
-            status = "stale: " + ", ".join(changed) + " changed"
-        why = entry.get("reason", entry.get("cause", ""))
-        rows.append(
-            {"step": name, "status": status, "seconds": entry.get("seconds", ""), "why": why}
-        )
-    return rows

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pandas.api import types
-
 SCHEMA_VERSION = 1
 
 
@@ -119,10 +117,3 @@ DOCUMENTS = {
     "maps": ("04_explanations/{variant}/maps.json", "04_explain"),
 }
 SIGNALS = "01_data/signals.npy"
-
-COLUMN_KINDS = {
-    "text": lambda s: types.is_string_dtype(s) or types.is_object_dtype(s),
-    "integer": types.is_integer_dtype,
-    "number": types.is_numeric_dtype,
-    "date": types.is_datetime64_any_dtype,
-}

@@ -6,7 +6,8 @@ no notebook (``download``, ``predict``) are at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,14 @@ _DATA = ("dataset", "patients", "records", "splits", SIGNALS)
 
 @dataclass(frozen=True)
 class Stage:
-    """One notebook: names as in ``artifacts``; a ``*`` stands for every trained variant."""
+    """One notebook, the folder it writes, and what it must find there and leave.
+
+    Names as in ``artifacts``; a ``*`` stands for every trained variant.
+    """
 
     number: str
     notebook: str
+    folder: str
     parameters: type[Any]
     requires: tuple[str, ...]
     produces: tuple[str, ...]
@@ -37,10 +42,18 @@ class Stage:
 
 
 STAGES = (
-    Stage("01", "01_prepare_data", PreparationParameters, (), (*_DATA, "flow", "rejected")),
+    Stage(
+        "01",
+        "01_prepare_data",
+        "01_data",
+        PreparationParameters,
+        (),
+        (*_DATA, "flow", "rejected"),
+    ),
     Stage(
         "02",
         "02_train_model",
+        "02_models/{variant}",
         TrainingParameters,
         _DATA,
         ("training", "history", "predictions", "02_models/{variant}/card.json"),
@@ -49,6 +62,7 @@ STAGES = (
     Stage(
         "03",
         "03_evaluate",
+        "03_evaluation",
         EvaluationParameters,
         ("dataset", "*predictions"),
         ("metrics", "comparisons", "claim"),
@@ -56,6 +70,7 @@ STAGES = (
     Stage(
         "04",
         "04_explain",
+        "04_explanations/{variant}",
         ExplanationParameters,
         (*_DATA, "predictions", "02_models/{variant}/card.json"),
         ("maps", "lead_shares"),
@@ -77,6 +92,12 @@ class Step:
         """Stem of the executed notebook, ``02_train_model.ecg``."""
         return ".".join(filter(None, (self.stage.notebook, self.variant)))
 
+    @property
+    def outputs(self) -> tuple[str, str]:
+        """The step's folder and its executed notebook, relative to the run folder."""
+        folder = self.stage.folder.format(variant=self.variant)
+        return folder, f"notebooks/{self.name}.ipynb"
+
     def paths(self, names: Iterable[str], run: Artifacts) -> list[str]:
         """Return the files behind artifact names, relative to the run folder."""
         found: list[str] = []
@@ -87,6 +108,12 @@ class Step:
                 for variant in variants
             ]
         return found
+
+
+def step_named(name: str) -> Step:
+    """Return the step of a name such as ``02_train_model.ecg``."""
+    notebook, _, variant = name.partition(".")
+    return Step(next(stage for stage in STAGES if stage.notebook == notebook), variant)
 
 
 def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[Step]:
@@ -117,6 +144,17 @@ def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[St
         shown = variants if stage.number == "02" else [v for v in variants if v != "clinical"]
         steps += [Step(stage, variant) for variant in shown]
     return steps
+
+
+def source_data(parameters: Mapping[str, Any]) -> list[Path]:
+    """Return the files and folders a cohort is read from, as far as they are on this machine."""
+    cohort, root = parameters["cohort"], parameters["data_root"]
+    if cohort == "synthetic_nicm":
+        return []
+    if cohort == "folder":
+        return [Path(root)]
+    root = root or os.environ.get("ECG_DATA_ROOT", "")
+    return [path for path in (Path(root) / cohort, Path(root)) if root and path.is_dir()][:1]
 
 
 def download_dataset(name: str, data_root: Path) -> Path:
