@@ -47,9 +47,9 @@ from evaluation.weighted import auroc_statistic
 from explainability.attribution import grad_cam, integrated_gradients, resize_map
 from explainability.sanity_checks import shifted_window_null
 from explainability.shap_values import ShapSettings, explain_covariates
-from models_training.architectures import ArchitectureSettings
 from models_training.inputs import TrainingData
-from models_training.training import NetworkTrainer, TrainingSettings
+from models_training.settings import ArchitectureSettings, TrainingSettings
+from models_training.training import NetworkTrainer
 
 RATE_HZ = 100
 SPEC = nicm_definition(is_synthetic=True).covariates

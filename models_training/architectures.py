@@ -3,62 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
-ECG_INPUT, COVARIATE_INPUT = "ecg", "covariates"
+from models_training.inputs import COVARIATE_INPUT, ECG_INPUT
+from models_training.settings import ArchitectureSettings
+
 EXPANSION = 4
 # The default of 0.99 needs hundreds of steps; small cohorts have tens.
 BATCH_NORM_MOMENTUM = 0.9
-
-
-@dataclass(frozen=True)
-class ArchitectureSettings:
-    """Size of the network.
-
-    Parameters
-    ----------
-    width : int
-        Channels of the first stage; 64 in the original.
-    stage_blocks : tuple of int
-        Bottleneck blocks of the four stages; (3, 4, 6, 3) is ResNet-50.
-    stem_stride : int
-        Stride of the first convolution.
-    stem_kernel_samples, kernel_samples : int
-        Length of the first and of the blocks' middle convolution.
-    dropout : float
-        Before the last layer.
-    covariate_units : int
-        Hidden units of the covariates' branch.
-    """
-
-    width: int = 64
-    stage_blocks: tuple[int, ...] = (3, 4, 6, 3)
-    stem_stride: int = 2
-    stem_kernel_samples: int = 7
-    kernel_samples: int = 3
-    dropout: float = 0.3
-    covariate_units: int = 16
-
-
-def parse_stage_blocks(text: str) -> tuple[int, ...]:
-    """Return (3, 4, 6, 3) for ``"3-4-6-3"``.
-
-    Raises
-    ------
-    ValueError
-        If it is not four positive numbers joined by ``-``.
-    """
-    parts = text.split("-")
-    if len(parts) != 4 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise ValueError(
-            f"stage_blocks must be four positive numbers joined by -, got {text!r}. "
-            "ResNet-50 is 3-4-6-3."
-        )
-    return tuple(int(part) for part in parts)
 
 
 @keras.saving.register_keras_serializable(package="ecg_risk")

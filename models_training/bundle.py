@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
-
-from models_training.architectures import TrainingScale
 from models_training.clinical_model import ClinicalModel
+
+if TYPE_CHECKING:  # the clinical model is written and read without Keras
+    import keras
 
 MODEL_FILE, CLINICAL_FILE, CARD_FILE = "model.keras", "clinical_model.json", "card.json"
 SCHEMA_VERSION = 1
@@ -56,7 +57,7 @@ def save_bundle(directory: Path, model: keras.Model | ClinicalModel, card: dict[
         "schema_version": SCHEMA_VERSION,
         "model_file": path.name,
         "sha256": _sha256(path),
-        "keras": keras.__version__,
+        "keras": metadata.version("keras"),
         **card,
     }
     aside = directory / f".aside-{CARD_FILE}"
@@ -101,6 +102,10 @@ def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         If it is the clinical model (no network), was changed since it was written, or wants to
         run code of its own.
     """
+    import keras
+
+    from models_training.architectures import TrainingScale
+
     directory = Path(directory)
     card = load_card(directory)
     path = directory / card["model_file"]

@@ -1,8 +1,7 @@
-"""Finished folds: kept on disk, continued after a stop, loaded to explain held-out patients."""
+"""The networks of finished folds, to explain held-out patients."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,49 +10,7 @@ import numpy as np
 import pandas as pd
 
 from models_training.bundle import load_bundle
-
-FOLDS = "folds"
-
-
-class FoldStore:
-    """A finished fold on disk; the mark that it is whole is written last."""
-
-    def __init__(self, directory: Path, repeat: int, fold: int, mark: str) -> None:
-        self.directory = directory / f"repeat{repeat}_fold{fold}"
-        self.mark = mark
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the fold was finished with the same data and settings."""
-        path = self.directory / "done.json"
-        return path.exists() and json.loads(path.read_text()).get("fingerprint") == self.mark
-
-    def write(
-        self, weights: list[np.ndarray], history: pd.DataFrame, predictions: pd.DataFrame
-    ) -> None:
-        """Write the fold; the mark comes last, so a half-written fold counts as not done."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / "done.json").unlink(missing_ok=True)
-        named = {f"w{number:04d}": array for number, array in enumerate(weights)}
-        np.savez(self.directory / "weights.npz", **named)
-        history.to_csv(self.directory / "history.csv", index=False)
-        predictions.to_parquet(self.directory / "predictions.parquet", index=False)
-        aside = self.directory / ".done.json"
-        aside.write_text(json.dumps({"fingerprint": self.mark}))
-        aside.replace(self.directory / "done.json")
-
-    def weights(self) -> list[np.ndarray]:
-        """Return the weights in the order of ``get_weights``."""
-        with np.load(self.directory / "weights.npz", allow_pickle=False) as stored:
-            return [stored[name] for name in sorted(stored)]
-
-    def history(self) -> pd.DataFrame:
-        """Return the learning curve."""
-        return pd.read_csv(self.directory / "history.csv")
-
-    def predictions(self) -> pd.DataFrame:
-        """Return the scored records."""
-        return pd.read_parquet(self.directory / "predictions.parquet")
+from models_training.fold_store import FOLDS, FoldStore
 
 
 class FoldModels:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import pandas as pd
 
-from models_training.architectures import COVARIATE_INPUT, ECG_INPUT
+ECG_INPUT, COVARIATE_INPUT = "ecg", "covariates"
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class TrainingData:
         return np.flatnonzero(self.records["patient_id"].isin(patient_ids).to_numpy())
 
 
-class EpochBatches(keras.utils.PyDataset):
+class EpochBatches:
     """Batches of one epoch after another; every patient counts once whatever the number of ECGs.
 
     Parameters
@@ -99,7 +98,6 @@ class EpochBatches(keras.utils.PyDataset):
         records_per_patient: int,
         seed: Sequence[int],
     ) -> None:
-        super().__init__()
         self.data, self.rows, self.batch_size = data, np.asarray(rows), batch_size
         self.records_per_patient, self.seed = records_per_patient, list(seed)
         patient = data.patient_row[self.rows]
@@ -122,10 +120,6 @@ class EpochBatches(keras.utils.PyDataset):
             weight = 1.0 / drawn
         self._order = order
         self._epoch_weight = weight / weight[order].mean()
-
-    def on_epoch_end(self) -> None:
-        """Move to the next epoch."""
-        self.start_epoch(self.epoch + 1)
 
     def __len__(self) -> int:
         """Return the batches of an epoch."""

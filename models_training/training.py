@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,65 +12,13 @@ from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from tqdm.auto import tqdm
 
-from models_training.architectures import ArchitectureSettings, build_resnet50
+from models_training.architectures import build_resnet50
+from models_training.fold_store import Checkpoint
 from models_training.inputs import EpochBatches, TrainingData
 from models_training.optimizers import FlatAdamW
+from models_training.settings import TrainingSettings, resolved_precision
 
-_FLAGS = ("avx512_bf16", "amx_bf16")
 _MIN_SCALE_MV = 0.01
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How a network is trained.
-
-    Parameters
-    ----------
-    n_epochs, patience : int
-        Most epochs, and epochs without a better validation loss before a fold stops.
-    batch_size : int
-        Records a step.
-    learning_rate, weight_decay : float
-        Of AdamW; the rate falls along a cosine.
-    records_per_patient : int
-        See `EpochBatches`.
-    precision : str
-        ``auto`` (mixed bfloat16 where the processor has it), ``float32`` or ``mixed_bfloat16``.
-    run_eagerly : bool
-        Without compiling the graph; pays for tiny models only.
-    seed : int
-        Of weights, dropout and order.
-    """
-
-    n_epochs: int = 100
-    patience: int = 15
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    records_per_patient: int = 0
-    precision: str = "auto"
-    run_eagerly: bool = False
-    seed: int = 0
-    architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
-
-
-def resolved_precision(precision: str) -> str:
-    """Return ``float32`` or ``mixed_bfloat16``; ``auto`` asks the processor.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown.
-    """
-    if precision not in ("auto", "float32", "mixed_bfloat16"):
-        raise ValueError(
-            f"precision must be auto, float32 or mixed_bfloat16, got {precision!r}. Use auto."
-        )
-    if precision != "auto":
-        return precision
-    information = Path("/proc/cpuinfo")
-    flags = information.read_text().split() if information.exists() else []
-    return "mixed_bfloat16" if any(flag in flags for flag in _FLAGS) else "float32"
 
 
 class NetworkTrainer:
@@ -151,8 +97,12 @@ class NetworkTrainer:
         n_epochs: int,
         seed: tuple[int, ...],
         bar: tqdm | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> pd.DataFrame:
         """Train from the initial state; with validation rows the best epoch's weights are kept.
+
+        With a checkpoint, a training that was stopped goes on after its last whole epoch and ends
+        as if it had not been stopped.
 
         Returns
         -------
@@ -168,31 +118,60 @@ class NetworkTrainer:
             records_per_patient=settings.records_per_patient,
             seed=(settings.seed, *seed),
         )
-        optimizer: Any = self.network.optimizer
-        best, best_epoch, best_weights, rows = np.inf, 0, None, []
-        for epoch in range(n_epochs):
+        best_weights, rows = self._resume(checkpoint)
+        if bar is not None:
+            bar.update(len(rows))
+        for epoch in range(len(rows), n_epochs):
+            if validation_rows is not None and epoch - _best_epoch(rows) >= settings.patience:
+                break
             begin = time.perf_counter()
-            share = 0.5 * (1 + np.cos(np.pi * epoch / n_epochs))
-            optimizer.learning_rate.assign(settings.learning_rate * max(share, 0.01))
-            row = {"epoch": epoch + 1, "loss": self._train_epoch(batches)}
+            row = {"epoch": epoch + 1, "loss": self._train_epoch(batches, epoch, n_epochs)}
             if validation_rows is not None:
                 row |= self._validation(validation_rows)
-                if row["val_loss"] < best:
-                    best, best_weights = row["val_loss"], self.network.get_weights()
-                    best_epoch = epoch
-            rows.append({**row, "seconds": round(time.perf_counter() - begin, 2)})
+            rows.append(row | {"seconds": round(time.perf_counter() - begin, 2)})
+            if validation_rows is not None and _best_epoch(rows) == epoch + 1:
+                best_weights = self.network.get_weights()
             if bar is not None:
                 bar.update(1)
-            if validation_rows is not None and epoch - best_epoch >= settings.patience:
-                break
-        if best_weights is not None:
+            if checkpoint is not None:
+                self._save(checkpoint, best_weights, rows)
+        if best_weights:
             self.network.set_weights(best_weights)
         if bar is not None:
             bar.update(n_epochs - len(rows))
         return pd.DataFrame(rows)
 
-    def _train_epoch(self, batches: EpochBatches) -> float:
+    def _save(
+        self, checkpoint: Checkpoint, best_weights: list[np.ndarray], rows: list[dict[str, float]]
+    ) -> None:
+        optimizer: Any = self.network.optimizer
+        checkpoint.save(
+            variables=[variable.numpy() for variable in self.network.variables],
+            optimizer=[variable.numpy() for variable in optimizer.variables],
+            best_weights=best_weights,
+            history=rows,
+        )
+
+    def _resume(
+        self, checkpoint: Checkpoint | None
+    ) -> tuple[list[np.ndarray], list[dict[str, float]]]:
+        """Set network and optimizer to a stopped state; return best weights and epochs so far."""
+        state = checkpoint.load() if checkpoint is not None else None
+        if state is None:
+            return [], []
+        optimizer: Any = self.network.optimizer
+        for variable, value in zip(self.network.variables, state["variables"], strict=True):
+            variable.assign(value)
+        for variable, value in zip(optimizer.variables, state["optimizer"], strict=True):
+            variable.assign(value)
+        return state["best_weights"], state["history"]
+
+    def _train_epoch(self, batches: EpochBatches, epoch: int, n_epochs: int) -> float:
         """Train one epoch and return its mean loss; every batch has one size, traced once."""
+        share = 0.5 * (1 + np.cos(np.pi * epoch / n_epochs))
+        optimizer: Any = self.network.optimizer
+        optimizer.learning_rate.assign(self.settings.learning_rate * max(share, 0.01))
+        batches.start_epoch(epoch)
         total = weight = 0.0
         for index in range(len(batches)):
             inputs, y_true, weights = batches[index]
@@ -201,7 +180,6 @@ class NetworkTrainer:
             loss = np.asarray(self.network.train_on_batch(inputs, y_true, sample_weight=weights))
             share = float((weights > 0).mean())
             total, weight = total + share * float(loss.ravel()[0]), weight + share
-        batches.on_epoch_end()
         return total / weight
 
     def _validation(self, rows: np.ndarray) -> dict[str, float]:
@@ -237,3 +215,9 @@ class NetworkTrainer:
         begin = time.perf_counter()
         self.network.train_on_batch(*batch, sample_weight=weights)
         return (time.perf_counter() - begin) / size
+
+
+def _best_epoch(rows: list[dict[str, float]]) -> int:
+    """Return the number (from 1) of the first epoch with the lowest validation loss; 0 for none."""
+    losses = [row["val_loss"] for row in rows]
+    return int(np.argmin(losses)) + 1 if losses else 0

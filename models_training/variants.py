@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,13 @@ from scipy.special import expit
 from tqdm.auto import tqdm
 
 from models_training.clinical_model import fit_clinical, tune_clinical
-from models_training.fold_models import FOLDS, FoldStore
+from models_training.fold_store import FOLDS, Checkpoint, FoldStore
 from models_training.inputs import TrainingData
-from models_training.training import NetworkTrainer, TrainingSettings
+from models_training.settings import TrainingSettings
 from models_training.variant_inputs import columns_of
+
+if TYPE_CHECKING:  # the clinical model needs no Keras
+    from models_training.training import NetworkTrainer
 
 
 @dataclass
@@ -81,7 +84,11 @@ class VariantTraining:
         self.variant, self.splits, self.settings = variant, splits, settings
         self.covariate_names = columns_of(variant, list(data.covariates.columns))
         self.data = replace(data, covariates=data.covariates[self.covariate_names])
-        self.trainer = None if variant == "clinical" else NetworkTrainer(self.data, settings)
+        self.trainer: NetworkTrainer | None = None
+        if variant != "clinical":
+            from models_training.training import NetworkTrainer
+
+            self.trainer = NetworkTrainer(self.data, settings)
 
     def estimate(self) -> str:
         """Return in words how long training may take at most, from a measured step."""
@@ -169,7 +176,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
     folds = _folds(splits)
     is_hold_out = len(folds) == 1
     store = directory / FOLDS
-    mark = _fingerprint(data, splits, settings)
+    mark = _fingerprint(data, splits, replace(settings, precision=trainer.precision))
     histories, predictions, fitted_on = [], [], {}
     n_fits = len(folds) + (not is_hold_out)
     with tqdm(total=n_fits * settings.n_epochs, desc="epochs", unit="epoch") as bar:
@@ -185,6 +192,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
                     n_epochs=settings.n_epochs,
                     seed=(repeat, fold),
                     bar=bar,
+                    checkpoint=done.checkpoint,
                 )
                 scored = [
                     _prediction_rows(
@@ -206,8 +214,12 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
         else:
             about["bundle_kind"] = "refit_all"
             everyone = np.arange(len(data.records))
-            trainer.fit(everyone, None, n_epochs=about["n_epochs"], seed=(-1 % 2**16,), bar=bar)
-            bar.update(settings.n_epochs - about["n_epochs"])
+            n_epochs, last = about["n_epochs"], Checkpoint(store / "refit_all.npz", mark)
+            trainer.fit(
+                everyone, None, n_epochs=n_epochs, seed=(2**16 - 1,), bar=bar, checkpoint=last
+            )
+            last.delete()
+            bar.update(settings.n_epochs - n_epochs)
     about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
     table = pd.concat(predictions, ignore_index=True)
     return VariantFit("", [], history, table, fitted_on, ("train",), trainer.model, about)

@@ -35,9 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         flags.add_argument(_flag(name), dest=f"p_{name}", help=text.replace("%", "%%"))
     status = commands.add_parser("status", help="what a run has done, and what has changed since")
     status.add_argument("name", help="name of the run")
-    compare = commands.add_parser(
-        "compare", help="what differs between two runs, and by how much"
-    )
+    compare = commands.add_parser("compare", help="what differs between two runs, and by how much")
     compare.add_argument("first", help="name of a run")
     compare.add_argument("second", help="name of another")
     commands.add_parser("check", help="check the notebooks against the project's rules")

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models_training.architectures import ArchitectureSettings
 from models_training.inputs import TrainingData
-from models_training.training import TrainingSettings
+from models_training.settings import ArchitectureSettings, TrainingSettings
 
 N_SAMPLES = 64
 

@@ -4,12 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from models_training.architectures import (
-    ArchitectureSettings,
-    TrainingScale,
-    build_resnet50,
-    parse_stage_blocks,
-)
+from models_training.architectures import TrainingScale, build_resnet50
+from models_training.settings import ArchitectureSettings, parse_stage_blocks
 
 TINY = ArchitectureSettings(width=4, stage_blocks=(1, 1, 1, 1))
 

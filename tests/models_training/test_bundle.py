@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from models_training.architectures import ArchitectureSettings, build_resnet50
+from models_training.architectures import build_resnet50
 from models_training.bundle import BundleError, load_bundle, load_clinical, save_bundle
 from models_training.clinical_model import ClinicalModel
 from models_training.fold_models import FoldModels, background
+from models_training.settings import ArchitectureSettings
 from models_training.training import NetworkTrainer
 from models_training.variants import VariantTraining
 

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models_training.fold_store import Checkpoint
 from models_training.inputs import EpochBatches, TrainingData
-from models_training.training import NetworkTrainer, resolved_precision
+from models_training.settings import resolved_precision
+from models_training.training import NetworkTrainer
 from models_training.variant_inputs import columns_of, skipped_variants
 from models_training.variants import VariantTraining
 
@@ -49,7 +51,7 @@ def test_one_random_ecg_a_patient_is_another_one_in_another_epoch(make_data):
 def test_the_order_is_a_function_of_seed_and_epoch_alone(make_data):
     first, second = batches_of(make_data()), batches_of(make_data())
     for _ in range(3):
-        first.on_epoch_end()
+        first.start_epoch(first.epoch + 1)
     second.start_epoch(3)
     np.testing.assert_array_equal(first._order, second._order)
 
@@ -132,6 +134,59 @@ def test_a_stopped_run_continues_after_the_last_finished_fold(
     again = fit_variant("ecg", data, splits, tiny, tmp_path / "stopped")
     assert fitted.count((0, 0)) == 1
     pd.testing.assert_frame_equal(whole.predictions, again.predictions, rtol=1e-4)
+
+
+def test_a_training_stopped_after_an_epoch_ends_as_if_it_had_not_been(
+    make_data, tiny, tmp_path, monkeypatch
+):
+    data = make_data()
+    rows = np.arange(len(data.records))
+    settings = dataclasses.replace(tiny, records_per_patient=1, n_epochs=5)
+    fold = {"n_epochs": 5, "seed": (0, 0)}
+    whole = NetworkTrainer(data, settings)
+    undisturbed = whole.fit(rows[::2], rows[1::2], **fold)
+    checkpoint = Checkpoint(tmp_path / "epoch.npz", "mark")
+    train_epoch = NetworkTrainer._train_epoch
+
+    def killed_in_the_third(self, batches, epoch, n_epochs):
+        if epoch == 2:
+            train_epoch(self, batches, epoch, n_epochs)  # its work is lost
+            raise KeyboardInterrupt
+        return train_epoch(self, batches, epoch, n_epochs)
+
+    stopped = NetworkTrainer(data, settings)
+    monkeypatch.setattr(stopped, "_train_epoch", killed_in_the_third.__get__(stopped))
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(rows[::2], rows[1::2], **fold, checkpoint=checkpoint)
+    resumed = NetworkTrainer(data, settings)
+    resumed.seconds_a_record()  # as the estimate does before training
+    history = resumed.fit(rows[::2], rows[1::2], **fold, checkpoint=checkpoint)
+    pd.testing.assert_frame_equal(
+        history.drop(columns="seconds"), undisturbed.drop(columns="seconds"), check_exact=True
+    )
+    np.testing.assert_array_equal(resumed.logits(rows), whole.logits(rows))
+
+
+def test_a_state_of_other_settings_or_damaged_by_a_crash_is_not_continued(tmp_path):
+    arrays = [np.arange(3.0), np.ones((2, 2))]
+    state = {
+        "variables": arrays,
+        "optimizer": arrays[:1],
+        "best_weights": [],
+        "history": [{"a": 1}],
+    }
+    stored = Checkpoint(tmp_path / "epoch.npz", "mark")
+    stored.save(**state)
+    loaded = stored.load()
+    assert loaded is not None
+    assert loaded["history"] == [{"a": 1}]
+    for name in ("variables", "optimizer", "best_weights"):
+        assert len(loaded[name]) == len(state[name])
+        for found, given in zip(loaded[name], state[name], strict=True):
+            np.testing.assert_array_equal(found, given)
+    assert Checkpoint(stored.path, "other").load() is None
+    stored.path.write_bytes(stored.path.read_bytes()[:200])
+    assert stored.load() is None
 
 
 def test_a_fold_of_other_settings_is_not_reused(make_data, make_splits, tiny, tmp_path):
