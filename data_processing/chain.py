@@ -6,6 +6,7 @@ exactly.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
@@ -29,6 +30,11 @@ def check_rate(rate_hz: float) -> None:
             f"rate_hz must be between {low:g} and {high:g} Hz, got {rate_hz:g}. "
             "Correct the sampling rate in the file."
         )
+
+
+@functools.cache  # a third of the time of an ECG, and a cohort has few rates
+def _butterworth(order: int, cut_hz: float, kind: str, rate_hz: float) -> np.ndarray:
+    return np.asarray(butter(order, cut_hz, kind, fs=rate_hz, output="sos"))
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class SignalChain:
         n_pad = min(len(signal) - 1, round(_PAD_SECONDS * rate_hz))
         for cut_hz, kind in ((self.low_cut_hz, "highpass"), (self.high_cut_hz, "lowpass")):
             if cut_hz:
-                sos = butter(self.filter_order, cut_hz, kind, fs=rate_hz, output="sos")
+                sos = _butterworth(self.filter_order, cut_hz, kind, rate_hz)
                 signal = sosfiltfilt(sos, signal, axis=0, padlen=n_pad)
         return signal
 

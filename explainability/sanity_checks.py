@@ -1,9 +1,10 @@
 """Checks that a map says something about the network and the ECG, and not only about itself.
 
-Two questions. Does the mass of the maps fall into a window more often than it would if the window
-lay elsewhere in the same record? And does the map change when what the network learned is
-destroyed? A map that survives randomised weights shows the architecture and the signal, not the
-learning.
+Three questions. Does the mass of the maps fall into a window more often than it would if the window
+lay elsewhere in the same record? (A map that only follows the size of the deflections passes this
+in every QRS complex.) Does the signed map in a window rise with a sign of the patient that lies
+there? And does the map change when what the network learned is destroyed? A map that survives
+randomised weights shows the architecture and the signal, not the learning.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from explainability.weight_randomisation import (
     KEPT_LAYERS,
@@ -24,7 +26,9 @@ from explainability.weight_randomisation import (
 
 __all__ = [
     "KEPT_LAYERS",
+    "FollowTest",
     "WindowTest",
+    "follows_sign",
     "map_similarity",
     "randomisation_cascade",
     "randomise_weights",
@@ -149,11 +153,10 @@ def shifted_window_null(
             f"maps must hold at least one record with mass and a window, got 0 of {len(mass)}. "
             "Check that beats were found and that the maps are not zero."
         )
-    shares = _shares_by_shift(mass[usable], masks[usable])
+    shares = _sums_by_shift(mass[usable], masks[usable])
+    shares /= mass[usable].sum(axis=(1, 2))[:, None]
     codes, patients = pd.factorize(ids[usable])
-    by_patient = np.zeros((len(patients), shares.shape[1]))
-    np.add.at(by_patient, codes, shares)
-    by_patient /= np.bincount(codes)[:, None]
+    by_patient = _mean_by_patient(shares, codes)
     rng = np.random.default_rng(seed)
     shifts = rng.integers(0, shares.shape[1], size=(n_shifts, len(patients)))
     null = by_patient[np.arange(len(patients)), shifts].mean(axis=1)
@@ -175,6 +178,102 @@ def shifted_window_null(
     )
 
 
+@dataclass(frozen=True)
+class FollowTest:
+    """Whether signed maps in a window rise with the strength of a sign, against shifted windows.
+
+    Attributes
+    ----------
+    correlation : float
+        Spearman, over patients, of the map's sum in the window and the strength.
+    null_low, null_high : float
+        Central 95 % of it with every patient's window shifted at random.
+    p_value : float
+        One-sided, (1 + shifts with at least this correlation) / (1 + n_shifts).
+    n_patients : int
+        What was used.
+    """
+
+    correlation: float
+    null_low: float
+    null_high: float
+    p_value: float
+    n_patients: int
+
+
+def follows_sign(
+    maps: np.ndarray,
+    masks: np.ndarray,
+    strength: Sequence[float] | np.ndarray,
+    *,
+    patient_ids: Sequence[str] | np.ndarray | None = None,
+    n_shifts: int = 999,
+    seed: int = 0,
+) -> FollowTest:
+    """Test whether the signed maps in their windows rise with a sign that lies there.
+
+    Parameters
+    ----------
+    maps, masks
+        As for `window_mass`; the maps with their sign.
+    strength : array of shape (n_records,)
+        How strong the sign is in each record, in any unit.
+    patient_ids, n_shifts, seed
+        As for `shifted_window_null`.
+
+    Returns
+    -------
+    FollowTest
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or fewer than ten patients have a window.
+    """
+    _, masks = _check_maps(maps, masks)
+    ids = np.arange(len(masks)) if patient_ids is None else np.asarray(patient_ids)
+    strength = np.asarray(strength, dtype=float)
+    if strength.shape != (len(masks),) or ids.shape != strength.shape:
+        raise ValueError(
+            f"strength and patient_ids must hold one entry for each of the {len(masks)} maps, got "
+            f"{strength.shape} and {ids.shape}. Select the same rows."
+        )
+    usable = masks.any(axis=(1, 2))
+    codes, patients = pd.factorize(ids[usable])
+    if len(patients) < 10:
+        raise ValueError(
+            f"masks must hold a window for at least 10 patients, got {len(patients)}. "
+            "Use more ECGs."
+        )
+    values = np.asarray(maps, dtype=np.float64)[usable].reshape(*masks[usable].shape[:2], -1)
+    sums = _mean_by_patient(_sums_by_shift(values, masks[usable]), codes)
+    given = rankdata(_mean_by_patient(strength[usable][:, None], codes)[:, 0])
+    rng = np.random.default_rng(seed)
+    shifts = rng.integers(0, sums.shape[1], size=(n_shifts, len(patients)))
+    drawn = np.vstack([sums[:, 0], sums[np.arange(len(patients)), shifts]])
+    ranks = rankdata(drawn, axis=1)
+    ranks -= ranks.mean(axis=1, keepdims=True)
+    given -= given.mean()
+    scale = np.linalg.norm(ranks, axis=1) * np.linalg.norm(given)
+    found = np.divide(ranks @ given, scale, out=np.zeros(len(ranks)), where=scale > 0)
+    low, high = np.quantile(found[1:], [0.025, 0.975])
+    n_as_large = int((found[1:] >= found[0]).sum())
+    return FollowTest(
+        correlation=float(found[0]),
+        null_low=float(low),
+        null_high=float(high),
+        p_value=(1 + n_as_large) / (1 + n_shifts),
+        n_patients=len(patients),
+    )
+
+
+def _mean_by_patient(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the mean of each patient's rows."""
+    by_patient = np.zeros((codes.max() + 1, values.shape[1]))
+    np.add.at(by_patient, codes, values)
+    return by_patient / np.bincount(codes)[:, None]
+
+
 def _check_maps(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return absolute maps and masks, both (n_records, n_samples, n_leads or 1)."""
     mass = np.abs(np.asarray(maps, dtype=np.float64))
@@ -194,10 +293,10 @@ def _check_maps(maps: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.nda
     return mass, np.broadcast_to(masks.reshape(*masks.shape[:2], -1), mass.shape)
 
 
-def _shares_by_shift(mass: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Return the share inside the window for every circular shift, (n_records, n_samples)."""
-    shares = np.empty(mass.shape[:2])
-    for row in range(len(mass)):  # record by record: twelve leads of all records are too large
-        spectrum = np.fft.rfft(mass[row], axis=0) * np.conj(np.fft.rfft(masks[row] * 1.0, axis=0))
-        shares[row] = np.fft.irfft(spectrum.sum(axis=1), n=mass.shape[1]) / mass[row].sum()
-    return shares
+def _sums_by_shift(values: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Return the sum inside the window for every circular shift, (n_records, n_samples)."""
+    sums = np.empty(values.shape[:2])
+    for row in range(len(values)):  # record by record: twelve leads of all records are too large
+        spectrum = np.fft.rfft(values[row], axis=0) * np.conj(np.fft.rfft(masks[row] * 1.0, axis=0))
+        sums[row] = np.fft.irfft(spectrum.sum(axis=1), n=values.shape[1])
+    return sums

@@ -8,6 +8,7 @@ from scipy.stats import kstest, spearmanr
 
 from explainability.attribution import grad_cam, integrated_gradients
 from explainability.sanity_checks import (
+    follows_sign,
     map_similarity,
     randomisation_cascade,
     randomise_weights,
@@ -199,3 +200,44 @@ def test_too_many_layers_are_refused(build_network):
     n_layers = len(weighted_layers(model))
     with pytest.raises(ValueError, match=rf"^n_layers must be between 1 and {n_layers}, got 99"):
         randomise_weights(model, n_layers=99)
+
+
+def test_maps_that_rise_with_the_sign_in_its_window_follow_it_and_others_do_not():
+    rng = np.random.default_rng(0)
+    strength = rng.normal(size=60)
+    masks = np.zeros((60, 200), bool)
+    masks[:, 50:60] = True
+    noise = rng.normal(size=(60, 200))
+    found = follows_sign(noise + strength[:, None] * masks, masks, strength)
+    assert found.correlation > 0.8
+    assert found.p_value == pytest.approx(0.001)
+    assert found.null_low < 0 < found.null_high < found.correlation
+    against = follows_sign(noise - strength[:, None] * masks, masks, strength)
+    assert against.p_value > 0.9
+
+
+def test_maps_that_are_large_in_a_window_whatever_the_sign_do_not_follow_it():
+    rng = np.random.default_rng(0)
+    masks = np.zeros((60, 200), bool)
+    masks[:, 50:60] = True
+    p_values = [
+        follows_sign(
+            rng.normal(size=(60, 200)) + 5 * masks, masks, rng.normal(size=60), n_shifts=199
+        ).p_value
+        for _ in range(60)
+    ]
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.15  # nominal 0.05; 0.15 is 3.6 SD above
+
+
+def test_the_ecgs_of_a_patient_count_once_when_a_sign_is_followed():
+    rng = np.random.default_rng(1)
+    strength = np.repeat(rng.normal(size=20), 3)
+    masks = np.zeros((60, 100, 12), bool)
+    masks[:, 20:30, :2] = True
+    maps = rng.normal(size=masks.shape) + strength[:, None, None] * masks
+    ids = np.repeat(np.arange(20), 3)
+    assert follows_sign(maps, masks, strength, patient_ids=ids).n_patients == 20
+    with pytest.raises(ValueError, match="at least 10 patients"):
+        follows_sign(maps[:20], masks[:20], strength[:20], patient_ids=ids[:20])
+    with pytest.raises(ValueError, match="strength and patient_ids must hold one entry"):
+        follows_sign(maps, masks, strength[:5])
