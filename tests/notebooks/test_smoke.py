@@ -11,7 +11,8 @@ import pytest
 
 from workflow.__main__ import main
 from workflow.artifacts import Artifacts
-from workflow.runner import NOTEBOOKS, status_of
+from workflow.record import status_of
+from workflow.runner import NOTEBOOKS
 from workflow.schemas import TABLES
 
 pytestmark = pytest.mark.slow
@@ -35,7 +36,7 @@ def smoke(tmp_path_factory):
 
 
 def test_every_step_completed_in_order(smoke):
-    rows = status_of(smoke)
+    rows = status_of(smoke.directory)
     assert [row["step"] for row in rows] == STEPS
     assert {row["status"] for row in rows} == {"completed"}
 
@@ -126,7 +127,9 @@ def test_a_changed_file_makes_its_readers_stale(smoke):
     try:
         frame = smoke.read_table("predictions", "ecg")
         smoke.write_table("predictions", frame.assign(y_score=0.5), "ecg")
-        stale = {row["step"] for row in status_of(smoke) if row["status"].startswith("stale")}
+        stale = {
+            row["step"] for row in status_of(smoke.directory) if row["status"].startswith("stale")
+        }
     finally:
         path.write_bytes(content)
     assert stale == {"02_train_model.ecg", "03_evaluate", "04_explain.ecg"}
@@ -159,7 +162,7 @@ def test_a_failed_notebook_names_stage_cell_and_cause_and_is_kept(tmp_path, caps
     assert "patients.csv" in message
     run = Artifacts(name)
     assert (run.directory / "notebooks" / "01_prepare_data.ipynb").exists()
-    assert status_of(run)[0]["status"] == "failed"
+    assert status_of(run.directory)[0]["status"] == "failed"
 
 
 def test_a_later_stage_without_the_earlier_ones_says_what_is_missing(tmp_path, capsys):
