@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from evaluation.style import variant_style
+from evaluation.style import VARIANT_STYLES, variant_style
 from evaluation.summary import EvaluationSettings
 
 CHANCE = 0.5
@@ -37,7 +38,7 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
     first = primary.iloc[0]
     return {
         "verdict": claim["verdict"],
-        "sentence": _with_labels(claim["sentence"], settings),
+        "sentence": _with_labels(claim["sentence"]),
         "margin": settings.margin,
         "warnings": [text for text in warnings if text],
         "intervals": (
@@ -49,11 +50,10 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
     }
 
 
-def _with_labels(sentence: str, settings: EvaluationSettings) -> str:
+def _with_labels(sentence: str) -> str:
     """Write the variants as the figures name them."""
-    for name in (settings.new_variant, settings.reference_variant):
-        sentence = sentence.replace(name, variant_style(name)["label"])
-    return sentence
+    names = "|".join(sorted(VARIANT_STYLES, key=len, reverse=True))
+    return re.sub(rf"\b({names})\b", lambda found: variant_style(found[1])["label"], sentence)
 
 
 def _not_above_chance(primary: pd.DataFrame) -> str:

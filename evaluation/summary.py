@@ -235,7 +235,7 @@ def _claim(rows: pd.DataFrame, primary_row, settings: EvaluationSettings) -> dic
             "verdict": NOT_ASSESSED,
             "sentence": (
                 f"Whether {new} adds to {reference} was not assessed: there are predictions of "
-                f"{present} only."
+                f"{', '.join(present)} only."
             ),
             "warning": events_warning(int(counts.sum()), len(counts)),
         }

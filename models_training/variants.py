@@ -91,7 +91,7 @@ class VariantTraining:
             self.trainer = NetworkTrainer(self.data, settings)
 
     def estimate(self) -> str:
-        """Return in words how long training may take at most, from a measured step."""
+        """Return in words the time of training at most, from a measured step, and its memory."""
         n_folds = len(_folds(self.splits))
         if self.trainer is None:
             return f"Clinical model: {n_folds} folds, seconds."
@@ -104,7 +104,8 @@ class VariantTraining:
         return (
             f"{self.trainer.model.count_params():,} weights, {self.trainer.precision}. {n_fits} "
             f"trainings of at most {settings.n_epochs} epochs of {n_records} ECGs: at most "
-            f"{minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second."
+            f"{minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second, about "
+            f"{self.trainer.memory_gib():.1f} GiB of memory."
         )
 
     def fit(self, directory: Path) -> VariantFit:

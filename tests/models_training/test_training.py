@@ -1,6 +1,7 @@
 """Training by fold: reset, order, what is fitted on what, resuming, learning."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
@@ -213,12 +214,11 @@ def test_variants_a_cohort_cannot_serve_have_a_reason():
         columns_of("egc", [])
 
 
-def test_the_estimate_names_trainings_and_minutes(make_data, make_splits, tiny):
+def test_the_estimate_names_trainings_minutes_and_memory(make_data, make_splits, tiny):
     data = make_data()
-    assert (
-        "3 trainings of at most 3 epochs"
-        in VariantTraining("ecg", data, make_splits(data), tiny).estimate()
-    )
+    job = VariantTraining("ecg", data, make_splits(data), tiny)
+    assert "3 trainings of at most 3 epochs" in job.estimate()
+    assert re.search(r"minutes at \d+ ECGs a second, about \d\.\d GiB of memory", job.estimate())
 
 
 def test_precision_is_checked():
