@@ -1,4 +1,4 @@
-"""The command line: ``python -m workflow run | status | check | sync | download | predict``."""
+"""The command line: ``python -m workflow run | status | new-cohort | predict | ...``."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def _parser() -> argparse.ArgumentParser:
         flags.add_argument(_flag(name), dest=f"p_{name}", help=text.replace("%", "%%"))
     status = commands.add_parser("status", help="what a run has done, and what has changed since")
     status.add_argument("name", help="name of the run")
+    own = commands.add_parser("new-cohort", help="write a mapping file for a folder of your own")
+    own.add_argument("folder", help="folder of your ECGs and tables (.csv, .xlsx)")
+    own.add_argument("--patients", default="", help="table of patients; default: guessed")
+    own.add_argument("--ecgs", default="", help="table of ECGs; default: guessed")
+    own.add_argument("--output", default="my_cohort.yaml", help="mapping file to write")
     commands.add_parser("check", help="check the notebooks against the project's rules")
     commands.add_parser("sync", help="write the parameters cells from the dataclasses")
     download = commands.add_parser("download", help="fetch a public dataset, checked and resumable")
@@ -65,7 +70,7 @@ def _run(options: argparse.Namespace) -> None:
     steps = plan(options.variants or profile.variants, first=options.first, only=options.only)
     cohort = parameters["01_prepare_data"]["cohort"]
     name = options.name or "-".join(
-        [*([] if cohort == "synthetic_nicm" else [cohort]), profile.name]
+        [*([] if cohort == "synthetic_nicm" else [Path(cohort).stem]), profile.name]
     )
     run = Artifacts(Path("runs") / name)
     sys.stderr.write(f"Run {name} ({profile.name}): {profile.about}\n")
@@ -93,6 +98,17 @@ def _download(options: argparse.Namespace) -> None:
     from workflow.stages import download_dataset
 
     print(download_dataset(options.dataset, Path(options.data_root)))
+
+
+def _new_cohort(options: argparse.Namespace) -> None:
+    from workflow.stages import new_cohort
+
+    output = Path(options.output)
+    needed = new_cohort(Path(options.folder), output, patients=options.patients, ecgs=options.ecgs)
+    print(
+        f"Wrote {output}. Check what was guessed; still needed: {', '.join(needed) or 'nothing'}."
+    )
+    print(f"Then: python -m workflow run --cohort {output}")
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -124,9 +140,13 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.command == "sync":
             print("\n".join(notebooks.sync()) or "Nothing to change.")
         else:
-            {"run": _run, "status": _status, "download": _download, "predict": _predict}[
-                options.command
-            ](options)
+            {
+                "run": _run,
+                "status": _status,
+                "new-cohort": _new_cohort,
+                "download": _download,
+                "predict": _predict,
+            }[options.command](options)
     except (ParameterError, ArtifactError, MissingArtifactError, StageError, ValueError) as error:
         sys.stderr.write(f"\nError: {error}\n")
         return 1

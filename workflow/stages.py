@@ -1,7 +1,7 @@
 """The stages of a run: which notebook, which parameters, what each reads and writes.
 
 Besides the notebooks this is the only place where the stage packages meet: the commands that need
-no notebook (``download``, ``predict``) are at the end.
+no notebook (``download``, ``new-cohort``, ``predict``) are at the end.
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ def download_dataset(name: str, data_root: Path) -> Path:
     from data_processing.datasets import download
 
     return download(name, data_root)
+
+
+def new_cohort(folder: Path, output: Path, *, patients: str, ecgs: str) -> list[str]:
+    """Write a mapping file for a folder of ECGs and tables; return what is still needed."""
+    from data_processing.mapping_template import write_template
+
+    return write_template(folder, output, patients=patients, ecgs=ecgs)
 
 
 def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str, Any]:
