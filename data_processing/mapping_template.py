@@ -117,6 +117,8 @@ def _outcome(guess: Guess) -> list[str]:
     lines = ["", "outcome:"]
     if "column" in found:
         needed = "the column of the outcome, 0/1; or events with dates, see below"
+        binary = [column.heading for column in guess.others if column.kind == "binary"]
+        needed += f". Columns of 0/1: {', '.join(binary[:8])}" if binary else ""
         lines += [_guessed("  column", found["column"], needed)]
         if found["words"]:
             lines += [_line("  words", found["words"], f"for 0 and 1; {_BY_VALUES}")]
@@ -201,7 +203,7 @@ def _guessed(key: str, value: str, needed: str, how: str = _BY_NAME) -> str:
 
 def _line(key: str, value: Any, comment: str) -> str:
     """Return one line of YAML with its comment."""
-    text = _scalar(value)
+    text, comment = _scalar(value), " ".join(comment.split())  # headings may have line breaks
     return f"{key}: {text}".rstrip() + (f"  # {comment}" if comment else "")
 
 
