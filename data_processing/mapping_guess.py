@@ -22,7 +22,7 @@ from data_processing.mapping_words import (
     unit_of,
     yes_no,
 )
-from data_processing.spreadsheets import read_cells, sheets_of, split_sheet
+from data_processing.spreadsheets import lacks_heading, read_cells, sheets_of, split_sheet
 
 N_ROWS = 1000  # of each table that are looked at
 _N_FILES = 50  # ECG files that are looked for, a column
@@ -89,7 +89,7 @@ def guess_mapping(folder: Path, *, patients: str = "", ecgs: str = "") -> Guess:
     names = [_existing(folder, name) for name in dict.fromkeys((patients, ecgs)) if name]
     if len(names) < 2:  # then the other table may be any of the folder's
         names = list(dict.fromkeys([*names, *_table_names(folder, is_needed=not names)]))
-    tables = _readable(folder, names, named=[name for name in (patients, ecgs) if name])
+    tables = _readable(folder, names)
     files = ECGFiles(folder)
     for table in tables.values():
         _look_for_ecgs(table, files)
@@ -139,24 +139,21 @@ def _table_names(folder: Path, *, is_needed: bool) -> list[str]:
     return found[:_MOST_TABLES]
 
 
-def _readable(folder: Path, names: list[str], *, named: list[str]) -> dict[str, Table]:
-    """Return the tables; one that cannot be read counts only if it was named."""
+def _readable(folder: Path, names: list[str]) -> dict[str, Table]:
+    """Return the tables by name."""
     tables: dict[str, Table] = {}
-    reason: CohortTableError | None = None
+    advice = "If it is none of the cohort's tables, name those with --patients and --ecgs."
     for name in names:
         try:
             cells = read_cells(folder, name, n_rows=N_ROWS)
         except CohortTableError as error:
-            reason = error
-            if name in named:
-                raise
-            continue
-        if len(cells.columns):
-            tables[name] = Table(name, cells)
-    if not tables:
-        raise reason or MappingError(
-            "tables must have a heading and rows, got empty ones. Name others with --patients."
-        )
+            raise MappingError(f"{error} {advice}") from None
+        if cells.empty or lacks_heading(cells):
+            raise MappingError(
+                f"{name} must have a heading and rows below it, got a table without. Add a first "
+                f"row with the names of the columns. {advice}"
+            )
+        tables[name] = Table(name, cells)
     return tables
 
 

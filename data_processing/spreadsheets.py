@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterable
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
@@ -47,6 +49,15 @@ def read_cells(directory: Path, name: str, *, n_rows: int | None = None) -> pd.D
     table = table.apply(lambda cells: cells.fillna("").str.strip())
     table.index = pd.RangeIndex(2, len(table) + 2)
     return table[(table != "").any(axis=1)]
+
+
+def lacks_heading(headings: Iterable[object]) -> bool:
+    """Return whether the first row seems to hold values: then it must not be shown to anyone."""
+    texts = [str(heading).strip() for heading in headings]
+    n_numbers = sum(re.fullmatch(r"[-+]?\d+([.,]\d+)*", text) is not None for text in texts)
+    return n_numbers > 1 or any(
+        re.match(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}", text) for text in texts
+    )
 
 
 def _read_csv(path: Path, name: str, n_rows: int | None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from data_processing.errors import CohortTableError, listed
-from data_processing.spreadsheets import read_cells
+from data_processing.spreadsheets import lacks_heading, read_cells
 
 _TIME = r"(?P<time>[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?"
 _DATES = {
@@ -66,6 +66,9 @@ class Problems:
         """Add columns that are not there, each with the heading most like it."""
         self._absent += [(table, column) for column in columns]
         shown: list[str] = []
+        if lacks_heading(headings):
+            self._lines.append(f"{table}: must have a heading, its first row seems to hold values")
+            headings = ()
         for column in columns:
             near = difflib.get_close_matches(column, headings, n=1)
             shown.append(f"{column} (did you mean {near[0]!r}?)" if near else column)

@@ -310,6 +310,55 @@ def test_a_template_never_overwrites_and_says_where_there_is_nothing(synthetic, 
         write_template(synthetic, tmp_path / "new.yaml", patients="p.csv")
 
 
+def test_a_table_without_heading_is_refused_and_never_shown(combined, tmp_path):
+    put_headers(tmp_path, combined["filename"])
+    combined.to_csv(tmp_path / "table.csv", index=False)
+    write_template(tmp_path, tmp_path / "my.yaml")
+    definition, folder = read_mapping(tmp_path / "my.yaml")
+    combined.to_csv(tmp_path / "table.csv", index=False, header=False)
+    with pytest.raises(MappingError, match=r"table.csv must have a heading and rows") as guessed:
+        write_template(tmp_path, tmp_path / "new.yaml")
+    with pytest.raises(CohortTableError, match="its first row seems to hold values") as read:
+        read_cohort(folder, definition)
+    assert "KLINIK" not in f"{guessed.value}{read.value}"
+
+
+def test_a_table_that_is_not_utf_8_is_refused_with_what_to_do(german, tmp_path):
+    german[0].to_csv(tmp_path / "p.csv", sep=";", index=False, encoding="cp1252")
+    with pytest.raises(MappingError, match=r"p.csv must be a UTF-8 table .* Save it as CSV UTF-8"):
+        write_template(tmp_path, tmp_path / "my.yaml")
+
+
+def test_one_table_may_have_dates_and_events(combined, tmp_path):
+    number = [k // 2 for k in range(2 * N)]
+    combined = combined.drop(columns="outcome").assign(
+        recorded_at=["2014-06-01", "2014-12-01"] * N,
+        index_date="2015-01-01",
+        event_type=["vt" if k < 4 else "death" if k < 6 else "none" for k in number],
+        event_date=["2016-01-01" if k < 6 else "" for k in number],
+        last_contact_date="2020-01-01",
+    )
+    put_headers(tmp_path, combined["filename"])
+    combined.to_csv(tmp_path / "table.csv", index=False)
+    assert write_template(tmp_path, tmp_path / "my.yaml") == []
+    definition, folder = read_mapping(tmp_path / "my.yaml")
+    assert definition.no_event_types == ("none",)
+    combined["age"] = [str(50 + k // 2 + k % 2) for k in range(2 * N)]  # a birthday in between
+    combined.to_csv(tmp_path / "table.csv", index=False)
+    selection = select_cohort(read_cohort(folder, definition))
+    assert selection.patients["event"].value_counts().to_dict() == {0: 6, 1: 4, 2: 2}
+    assert selection.patients["age"].min() == 51  # at the last ECG up to the index date
+    combined.loc[5, "event_date"] = "2017-01-01"
+    combined.loc[7, "event_type"] = "none"
+    combined.to_csv(tmp_path / "table.csv", index=False)
+    with pytest.raises(CohortTableError) as error:
+        read_cohort(folder, definition)
+    lines = str(error.value).splitlines()
+    assert "- table.csv row 9: event_date must come with event_type, which says no event" in lines
+    rule = "must be the same in all rows of a patient, here it differs"
+    assert f"- table.csv row 7: event_date {rule}" in lines
+
+
 def test_named_tables_win(synthetic, tmp_path):
     (synthetic / "decoy.csv").write_text("patient_id,age,sex,lvef,lge,outcome\n1,2,m,30,1,1\n")
     try:
