@@ -123,6 +123,7 @@ def _outcome(guess: Guess) -> list[str]:
         if found["words"]:
             lines += [_line("  words", found["words"], f"for 0 and 1; {_BY_VALUES}")]
         lines += [_line("  missing", "stop", "or exclude: patients without an outcome")]
+        lines += ["#   uncertain: WORD of cases that are neither and are left out"]
         return [*lines, _DATED.rstrip()]
     lines += [_guessed("  event_type", found["event_type"], "the column of the event's type")]
     texts = {
