@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from data_processing.definitions import (
@@ -23,7 +22,9 @@ from data_processing.definitions import (
     brugada_huca_definition,
     nicm_definition,
 )
-from data_processing.tables import Problems, parse_covariate, parse_dates, read_table
+from data_processing.repeated_rows import one_row_a_patient
+from data_processing.tables import Problems, read_table
+from data_processing.typed_tables import read_ecgs, read_patients
 
 __all__ = [
     "Cohort",
@@ -31,6 +32,7 @@ __all__ = [
     "brugada_huca_definition",
     "nicm_definition",
     "read_brugada_huca",
+    "read_cohort",
     "read_hospital_folder",
 ]
 
@@ -60,10 +62,53 @@ class Cohort:
     identifiers: pd.DataFrame = field(repr=False)
 
 
+def read_cohort(directory: str | Path, definition: CohortDefinition) -> Cohort:
+    """Read the tables of a cohort and its list of ECG files.
+
+    Parameters
+    ----------
+    directory
+        Holds the tables the definition names; ECG files are given relative to it, or by their name
+        alone. An empty cell is a missing value.
+    definition
+        Which column is what.
+
+    Returns
+    -------
+    Cohort
+
+    Raises
+    ------
+    FileNotFoundError
+        If a table is not there.
+    CohortTableError
+        A ValueError that lists every problem of all tables by row, without identifiers.
+    """
+    directory = Path(directory)
+    problems = Problems()
+    needed = {name: [] for name in definition.source_files}
+    needed[definition.patients_file] += definition.patient_columns
+    needed[definition.ecgs_file] += definition.ecg_columns
+    tables = {
+        name: read_table(directory, name, list(dict.fromkeys(columns)), problems)
+        for name, columns in needed.items()
+    }
+    ecgs = read_ecgs(tables[definition.ecgs_file], directory, definition, problems)
+    patients = read_patients(tables[definition.patients_file], definition, problems)
+    if definition.has_one_table:
+        patients = one_row_a_patient(patients, ecgs["recorded_at"], definition, problems)
+    ecgs = ecgs[ecgs["path"] != ""]
+    _check_patients_and_ecgs(patients, ecgs, definition, problems)
+    _check_events(patients, definition, problems)
+    problems.raise_if_any()
+    patients, ecgs = (table.reset_index(drop=True) for table in (patients, ecgs))
+    return _pseudonymised(definition, patients, ecgs)
+
+
 def read_hospital_folder(
     directory: str | Path, definition: CohortDefinition | None = None
 ) -> Cohort:
-    """Read a folder with a table of patients, a table of ECGs, and the ECG files.
+    """Read a folder with ``patients.csv``, ``ecgs.csv`` and the ECG files.
 
     Parameters
     ----------
@@ -81,24 +126,10 @@ def read_hospital_folder(
 
     Raises
     ------
-    FileNotFoundError
-        If a table is not there.
-    CohortTableError
-        A ValueError that lists every problem of both tables by row, without identifiers.
+    FileNotFoundError, CohortTableError
+        As ``read_cohort``.
     """
-    directory = Path(directory)
-    definition = definition or nicm_definition()
-    problems = Problems()
-    patients = _read_patients(directory, definition, problems)
-    ecgs = _read_ecgs(directory, definition, problems)
-    known = ecgs["original_patient_id"].isin(patients["original_patient_id"])
-    problems.add(
-        definition.ecgs_file,
-        ~known & (ecgs["original_patient_id"] != ""),
-        f"{definition.patient_column} must occur in {definition.patients_file}",
-    )
-    problems.raise_if_any()
-    return _pseudonymised(definition, patients, ecgs)
+    return read_cohort(directory, definition or nicm_definition())
 
 
 def read_brugada_huca(directory: str | Path, *, atypical: str = "exclude") -> Cohort:
@@ -120,138 +151,52 @@ def read_brugada_huca(directory: str | Path, *, atypical: str = "exclude") -> Co
     Raises
     ------
     FileNotFoundError, CohortTableError
-        As ``read_hospital_folder``.
+        As ``read_cohort``.
     """
-    directory = Path(directory)
-    definition = brugada_huca_definition(atypical=atypical)
-    problems = Problems()
-    patients = _read_patients(directory, definition, problems)
-    problems.raise_if_any()
-    original = patients["original_patient_id"]
-    ecgs = pd.DataFrame(
-        {
-            "original_patient_id": original,
-            "path": [str(directory / "files" / name / f"{name}.hea") for name in original],
-            "recorded_at": pd.Series(pd.NaT, index=original.index, dtype="datetime64[ns]"),
-            "table_row": patients["table_row"],
-        }
-    )
-    return _pseudonymised(definition, patients, ecgs)
+    return read_cohort(directory, brugada_huca_definition(atypical=atypical))
 
 
-def _read_patients(
-    directory: Path, definition: CohortDefinition, problems: Problems
-) -> pd.DataFrame:
-    """Return the typed table of patients with ``original_patient_id`` and ``table_row``."""
+def _check_patients_and_ecgs(
+    patients: pd.DataFrame, ecgs: pd.DataFrame, definition: CohortDefinition, problems: Problems
+) -> None:
+    """Check that each ECG has its patient; note what the rules of selection will leave out."""
     name = definition.patients_file
-    covariate_columns = [item.get("column", item["name"]) for item in definition.covariates]
-    dated = (
-        definition.index_date_column,
-        definition.covariates_date_column,
-        definition.event_type_column,
-        definition.event_date_column,
-        definition.last_contact_column,
-    )
-    required = [
-        definition.patient_column,
-        *covariate_columns,
-        *definition.descriptive_columns,
-        *(dated if definition.has_dates else (definition.outcome_column,)),
-    ]
-    table = read_table(directory, name, required, problems)
-    identifier = table[definition.patient_column]
-    problems.add(name, identifier == "", f"{definition.patient_column} must not be empty")
-    is_repeated = identifier.duplicated(keep="first") & (identifier != "")
-    problems.add(name, is_repeated, f"{definition.patient_column} must occur once, it repeats")
-    columns = {"original_patient_id": identifier, "table_row": np.arange(len(table)) + 2}
-    for item, column in zip(definition.covariates, covariate_columns, strict=True):
-        columns[column] = parse_covariate(table[column], item, name, problems)
-    columns |= {column: table[column] for column in definition.descriptive_columns}
+    patient = definition.ecg_patient_column or definition.patient_column
+    owner, identifier = ecgs["original_patient_id"], patients["original_patient_id"]
+    if problems.is_absent(name, definition.patient_column):
+        return
+    is_unknown = ~owner.isin(identifier) & (owner != "")
+    problems.add(definition.ecgs_file, is_unknown, f"{patient} must occur in {name}")
+    if problems.is_absent(definition.ecgs_file, patient):
+        return
+    has_none = ~identifier.isin(owner) & (identifier != "")
+    problems.note(name, has_none, "patients without an ECG; they are left out and counted")
     if definition.has_dates:
-        columns |= _read_outcome_dates(table, definition, problems)
+        first = patients.drop_duplicates("original_patient_id")
+        event_date = first.set_index("original_patient_id")["event_date"]
+        is_late = ecgs["recorded_at"] >= owner.map(event_date).dt.normalize()
+        text = "ECGs on or after the day of the event; they stop the run or are dropped"
+        problems.note(definition.ecgs_file, is_late, f"{text} (ecgs_after_event)")
+        index_day = patients["index_date"].dt.normalize()
+        is_late = patients["covariates_date"].dt.normalize() > index_day
+        problems.note(name, is_late, "covariates after the index date; they stop the run")
+
+
+def _check_events(patients: pd.DataFrame, definition: CohortDefinition, problems: Problems) -> None:
+    """Check that there are enough patients with the event to evaluate anything."""
+    if definition.has_dates:
+        column = definition.event_type_column
+        n_events = int(patients["event_type"].isin(definition.event_types).sum())
+        n_others = len(patients) - n_events
     else:
-        columns["outcome"] = _read_outcome_column(table, definition, problems)
-    return pd.DataFrame(columns)
-
-
-def _read_outcome_column(
-    table: pd.DataFrame, definition: CohortDefinition, problems: Problems
-) -> pd.Series:
-    """Return 0/1, NA where the case is uncertain and to be excluded."""
-    cells = table[definition.outcome_column]
-    meaning = {"0": 0, "1": 1, "positive": 1, "negative": 0}
-    values = cells.map({"0": 0, "1": 1}).astype("Int8")
-    accepted = ["0", "1"]
-    is_uncertain = pd.Series(False, index=cells.index)
-    if definition.uncertain_value:
-        accepted.append(definition.uncertain_value)
-        is_uncertain = cells == definition.uncertain_value
-        values = values.mask(is_uncertain, meaning.get(definition.uncertain_as, pd.NA))
-    problems.add(
-        definition.patients_file,
-        ~cells.isin(accepted),
-        f"{definition.outcome_column} must be one of {', '.join(accepted)}",
-    )
-    return values
-
-
-def _read_outcome_dates(
-    table: pd.DataFrame, definition: CohortDefinition, problems: Problems
-) -> dict[str, pd.Series]:
-    """Return dates and event type, checked for plausible order."""
-    name = definition.patients_file
-    columns = {
-        "index_date": (definition.index_date_column, True),
-        "covariates_date": (definition.covariates_date_column, False),
-        "event_date": (definition.event_date_column, False),
-        "last_contact_date": (definition.last_contact_column, True),
-    }
-    dates = {
-        key: parse_dates(table[column], name, problems, is_required=is_required)
-        for key, (column, is_required) in columns.items()
-    }
-    types = (*definition.event_types, *definition.competing_types)
-    cells = table[definition.event_type_column].str.lower()
-    is_blank = cells == ""
-    kind = definition.event_type_column
-    problems.add(name, ~is_blank & ~cells.isin(types), f"{kind} must be one of {', '.join(types)}")
-    has_date = table[definition.event_date_column] != ""
-    date = definition.event_date_column
-    problems.add(name, ~is_blank & ~has_date, f"{kind} must come with {date}, which is empty")
-    problems.add(name, is_blank & has_date, f"{date} must come with {kind}, which is empty")
-    index, last, event = dates["index_date"], dates["last_contact_date"], dates["event_date"]
-    contact = definition.last_contact_column
-    first = definition.index_date_column
-    problems.add(name, last < index, f"{contact} must not be before {first}")
-    problems.add(name, last.dt.normalize() < event.dt.normalize(), f"{contact} before {date}")
-    is_competing = cells.isin(definition.competing_types)
-    problems.add(name, is_competing & (event < index), f"{date} of a death before {first}")
-    return {**dates, "event_type": cells.where(~is_blank, None).astype(object)}
-
-
-def _read_ecgs(directory: Path, definition: CohortDefinition, problems: Problems) -> pd.DataFrame:
-    """Return the typed table of ECGs with the full path of each file."""
-    name = definition.ecgs_file
-    required = [
-        definition.patient_column,
-        definition.ecg_file_column,
-        definition.recorded_at_column,
-    ]
-    table = read_table(directory, name, required, problems)
-    file = table[definition.ecg_file_column]
-    problems.add(name, file == "", f"{definition.ecg_file_column} must not be empty")
-    is_repeated = file.duplicated(keep="first") & (file != "")
-    problems.add(name, is_repeated, f"{definition.ecg_file_column} must occur once, it repeats")
-    patient = table[definition.patient_column]
-    problems.add(name, patient == "", f"{definition.patient_column} must not be empty")
-    return pd.DataFrame(
-        {
-            "original_patient_id": patient,
-            "path": [str(directory / part) for part in file],
-            "recorded_at": parse_dates(table[definition.recorded_at_column], name, problems),
-            "table_row": np.arange(len(table)) + 2,
-        }
-    )
+        column = definition.outcome_column
+        n_events, n_others = (int((patients["outcome"] == value).sum()) for value in (1, 0))
+    for n, word in ((n_events, "with"), (n_others, "without")):
+        if n < definition.least_events:
+            rule = (
+                f"{column} must mark at least {definition.least_events} patients {word} the event"
+            )
+            problems.add(definition.patients_file, True, f"{rule}, there are {n}")
 
 
 def _pseudonymised(

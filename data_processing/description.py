@@ -10,12 +10,6 @@ from data_processing.chain import SignalChain
 from data_processing.definitions import CohortDefinition
 from data_processing.leads import LEADS
 
-TARGET_LABELS = {
-    "sva": "sustained ventricular arrhythmia (sudden cardiac death, sustained VT, appropriate ICD "
-    "therapy)",
-    "brugada": "a diagnosis of Brugada syndrome",
-}
-
 
 def describe_dataset(
     definition: CohortDefinition,
@@ -46,7 +40,7 @@ def describe_dataset(
         Further facts, kept as they are.
     """
     horizon = horizon_days if definition.has_dates else 0
-    label = TARGET_LABELS.get(definition.target, definition.target)
+    label = definition.target_label or definition.target
     if horizon:
         label += f" within {horizon} days"
     split = (

@@ -13,6 +13,10 @@ class CohortTableError(ValueError):
     """Tables of a cohort that contradict their definition; lists every problem by table row."""
 
 
+class MappingError(ValueError):
+    """A mapping file that does not say how to read a cohort; lists every problem."""
+
+
 class LeakageError(ValueError):
     """Something a model must not see has reached it; the text says what, how many and where."""
 

@@ -127,7 +127,7 @@ def select_cohort(
         _define_outcome(selection, cohort, horizon_days)
     else:
         known = selection.patients["outcome"].notna()
-        selection.keep_patients(known, "outcome known", "uncertain diagnosis")
+        selection.keep_patients(known, "outcome known", "outcome uncertain or not stated")
     if selection.patients.empty:
         raise ValueError(
             "cohort must keep at least one patient, got none after the rules of selection. Last "

@@ -1,4 +1,4 @@
-"""Open a cohort by its name: simulate it, find or download it, or read a hospital's folder."""
+"""Open a cohort by its name or mapping: simulate it, find or download it, or read a folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
-from data_processing.cohort import Cohort, read_brugada_huca, read_hospital_folder
+from data_processing.cohort import Cohort, read_brugada_huca, read_cohort, read_hospital_folder
 from data_processing.datasets import download, locate_dataset
 from data_processing.definitions import nicm_definition
+from data_processing.mapping import is_mapping, read_mapping
 from data_processing.synthetic import SyntheticSettings, write_hospital_folder
 
 DATA_ROOT_VARIABLE = "ECG_DATA_ROOT"
@@ -43,8 +44,9 @@ def open_cohort(parameters: CohortParameters, *, private_directory: Path) -> Coh
     parameters
         ``cohort``: ``synthetic_nicm`` (simulated and written as a hospital's folder, then read like
         any other; ``n_patients``, ``effect_size``, ``horizon_days``, ``seed``), ``brugada_huca``
-        (``atypical``; downloaded where it is not found) or ``folder`` (your own, at
-        ``data_root``). Public data are looked for in ``data_root``, else in ``ECG_DATA_ROOT``.
+        (``atypical``; downloaded where it is not found), ``folder`` (your own, at ``data_root``) or
+        a mapping file, ``.yaml`` (your own, in its folder unless ``data_root`` names another).
+        Public data are looked for in ``data_root``, else in ``ECG_DATA_ROOT``.
     private_directory
         Where the simulated hospital's folder is written, and public data where no folder is named.
 
@@ -79,8 +81,12 @@ def open_cohort(parameters: CohortParameters, *, private_directory: Path) -> Coh
                 "ecgs.csv and the ECG files."
             )
         return read_hospital_folder(Path(parameters.data_root))
+    if is_mapping(name):
+        definition, directory = read_mapping(name)
+        return read_cohort(parameters.data_root or directory, definition)
     raise ValueError(
-        f"cohort must be synthetic_nicm, brugada_huca or folder, got {name!r}. Choose one."
+        "cohort must be synthetic_nicm, brugada_huca or folder, or a mapping file (.yaml), got "
+        f"{name!r}. Choose one."
     )
 
 

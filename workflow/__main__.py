@@ -1,4 +1,4 @@
-"""The command line: ``python -m workflow run``, ``status``, ``compare``, ``check`` and others."""
+"""The command line: ``python -m workflow run | status | compare | new-cohort | predict | ...``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="what differs between two runs, and by how much")
     compare.add_argument("first", help="name of a run")
     compare.add_argument("second", help="name of another")
+    own = commands.add_parser("new-cohort", help="write a mapping file for a folder of your own")
+    own.add_argument("folder", help="folder of your ECGs and tables (.csv, .xlsx)")
+    own.add_argument("--patients", default="", help="table of patients; default: guessed")
+    own.add_argument("--ecgs", default="", help="table of ECGs; default: guessed")
+    own.add_argument("--output", default="my_cohort.yaml", help="mapping file to write")
     commands.add_parser("check", help="check the notebooks against the project's rules")
     commands.add_parser("sync", help="write the parameters cells from the dataclasses")
     download = commands.add_parser("download", help="fetch a public dataset, checked and resumable")
@@ -68,7 +73,7 @@ def _run(options: argparse.Namespace) -> None:
     steps = plan(options.variants or profile.variants, first=options.first, only=options.only)
     cohort = parameters["01_prepare_data"]["cohort"]
     name = options.name or "-".join(
-        [*([] if cohort == "synthetic_nicm" else [cohort]), profile.name]
+        [*([] if cohort == "synthetic_nicm" else [Path(cohort).stem]), profile.name]
     )
     run = Artifacts(Path("runs") / name)
     sys.stderr.write(f"Run {name} ({profile.name}): {profile.about}\n")
@@ -122,6 +127,17 @@ def _download(options: argparse.Namespace) -> None:
     print(download_dataset(options.dataset, Path(options.data_root)))
 
 
+def _new_cohort(options: argparse.Namespace) -> None:
+    from workflow.stages import new_cohort
+
+    output = Path(options.output)
+    needed = new_cohort(Path(options.folder), output, patients=options.patients, ecgs=options.ecgs)
+    print(
+        f"Wrote {output}. Check what was guessed; still needed: {', '.join(needed) or 'nothing'}."
+    )
+    print(f"Then: python -m workflow run --cohort {output}")
+
+
 def _predict(options: argparse.Namespace) -> None:
     from workflow.stages import predict_file
 
@@ -142,6 +158,7 @@ _COMMANDS = {
     "run": _run,
     "status": _status,
     "compare": _compare,
+    "new-cohort": _new_cohort,
     "download": _download,
     "predict": _predict,
 }

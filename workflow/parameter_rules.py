@@ -10,6 +10,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, field, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 PARAMETERS_MARK = "# Parameters"  # papermill starts its injected cell with the same words
@@ -31,9 +32,14 @@ def parameter(
     minimum: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    suffixes: tuple[str, ...] = (),
 ) -> Any:
-    """Return a dataclass field that carries its meaning and its rule."""
+    """Return a dataclass field that carries its meaning and its rule.
+
+    With `suffixes`, an existing file that ends so is allowed besides the choices.
+    """
     rule = {"choices": choices, "minimum": minimum, "above": above, "below": below}
+    rule["suffixes"] = suffixes
     return field(default=default, metadata={"meaning": meaning, **rule})
 
 
@@ -42,6 +48,9 @@ def rule_of(item: Field[Any]) -> str:
     words = {"int": "an int", "float": "a number", "bool": "true or false", "str": "text"}
     text = words[str(item.type)]
     meta = item.metadata
+    if meta["suffixes"]:
+        choices, suffixes = ", ".join(meta["choices"]), " or ".join(meta["suffixes"])
+        return f"one of {choices}, or an existing file that ends with {suffixes}"
     if meta["choices"]:
         return "one of " + ", ".join(meta["choices"])
     bounds = (("minimum", ">="), ("above", ">"), ("below", "<"))
@@ -60,6 +69,8 @@ def _is_valid(item: Field[Any], value: Any) -> bool:
         return False
     if kind == "float" and not math.isfinite(value):
         return False
+    if is_file_name(item, value):
+        return Path(str(value)).is_file()
     if meta["choices"]:
         return value in meta["choices"]
     return (
@@ -67,6 +78,22 @@ def _is_valid(item: Field[Any], value: Any) -> bool:
         and (meta["above"] is None or value > meta["above"])
         and (meta["below"] is None or value < meta["below"])
     )
+
+
+def is_file_name(item: Field[Any], value: Any) -> bool:
+    """Return whether a value names a file rather than one of the choices."""
+    return str(value).lower().endswith(item.metadata["suffixes"])
+
+
+def _advice(item: Field[Any], value: Any) -> str:
+    """Return what to do about a wrong value where a file is allowed, or nothing."""
+    if not item.metadata["suffixes"]:
+        return ""
+    if is_file_name(item, value):
+        return " Make one with: python -m workflow new-cohort FOLDER."
+    choices: list[str] = list(item.metadata["choices"])
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else " Choose one."
 
 
 def build(cls: type[T], values: Mapping[str, Any]) -> T:
@@ -84,7 +111,8 @@ def build(cls: type[T], values: Mapping[str, Any]) -> T:
             problems.append(unknown_name(name, known, cls.__name__))
         elif not _is_valid(known[name], value):
             got = f"{value!r} ({type(value).__name__})"
-            problems.append(f"{cls.__name__}.{name} must be {rule_of(known[name])}, got {got}.")
+            rule, advice = rule_of(known[name]), _advice(known[name], value)
+            problems.append(f"{cls.__name__}.{name} must be {rule}, got {got}.{advice}")
     if problems:
         raise ParameterError("\n".join(problems))
     converted = {
@@ -147,7 +175,11 @@ def cell_source(cls: type[Any]) -> str:
     for item in fields(cls):
         value = repr(item.default).replace("'", '"')
         line = f"{item.name}: {item.type} = {value}  # {item.metadata['meaning']}"
-        choices = f" ({' | '.join(item.metadata['choices'])})" if item.metadata["choices"] else ""
+        words = [
+            *item.metadata["choices"],
+            *(f"FILE{end}" for end in item.metadata["suffixes"][:1]),
+        ]
+        choices = f" ({' | '.join(words)})" if words else ""
         # A longer line would be broken by the formatter, and papermill reads lines.
         lines.append(line + choices if len(line + choices) <= LINE_LENGTH else line)
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from workflow.parameter_rules import parameter
 
 VARIANTS = ("ecg", "ecg_age", "ecg_covariates", "clinical")
 COHORTS = ("synthetic_nicm", "brugada_huca", "folder")
+MAPPINGS = (".yaml", ".yml")  # a cohort of one's own, made with `new-cohort`
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class PreparationParameters:
     run_directory: str = parameter(
         "runs/quickstart", "folder of this run, below the project's root or absolute"
     )
-    cohort: str = parameter("synthetic_nicm", "which cohort to read", choices=COHORTS)
+    cohort: str = parameter("synthetic_nicm", "which cohort", choices=COHORTS, suffixes=MAPPINGS)
     data_root: str = parameter(
-        "", "folder of public datasets, or of your own cohort; empty: ECG_DATA_ROOT"
+        "", "folder of public data or your cohort; empty: ECG_DATA_ROOT, or the mapping's"
     )
     n_patients: int = parameter(314, "patients to simulate (synthetic cohort only)", minimum=20)
     effect_size: float = parameter(

@@ -8,7 +8,7 @@ from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from workflow.parameter_rules import ParameterError, build, unknown_name
+from workflow.parameter_rules import ParameterError, build, is_file_name, unknown_name
 from workflow.stages import STAGES
 
 _PROFILES = Path(__file__).with_name("profiles.toml")
@@ -72,7 +72,8 @@ def from_text(item: Field[Any], text: str) -> Any:
             return float(text)
     except ValueError:
         return text
-    return text
+    # The notebooks run in another folder than the one a file is named in.
+    return str(Path(text).resolve()) if is_file_name(item, text) else text
 
 
 def resolve(profile: Profile, given: Mapping[str, str]) -> dict[str, dict[str, Any]]:

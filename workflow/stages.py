@@ -1,7 +1,7 @@
 """The stages of a run: which notebook, which parameters, what each reads and writes.
 
 Besides the notebooks this is the only place where the stage packages meet: the commands that need
-no notebook (``download``, ``predict``) are at the end.
+no notebook (``download``, ``new-cohort``, ``predict``) are at the end.
 """
 
 from __future__ import annotations
@@ -153,8 +153,21 @@ def source_data(parameters: Mapping[str, Any]) -> list[Path]:
         return []
     if cohort == "folder":
         return [Path(root)]
+    if cohort.lower().endswith((".yaml", ".yml")):
+        return [Path(cohort), Path(root or _mapped_folder(Path(cohort)))]
     root = root or os.environ.get("ECG_DATA_ROOT", "")
     return [path for path in (Path(root) / cohort, Path(root)) if root and path.is_dir()][:1]
+
+
+def _mapped_folder(mapping: Path) -> Path:
+    """Return the folder a mapping file names; what is wrong with the file is said by its reader."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(mapping.read_text(encoding="utf-8"))
+        return mapping.parent / str(content["folder"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return mapping.parent
 
 
 def download_dataset(name: str, data_root: Path) -> Path:
@@ -162,6 +175,13 @@ def download_dataset(name: str, data_root: Path) -> Path:
     from data_processing.datasets import download
 
     return download(name, data_root)
+
+
+def new_cohort(folder: Path, output: Path, *, patients: str, ecgs: str) -> list[str]:
+    """Write a mapping file for a folder of ECGs and tables; return what is still needed."""
+    from data_processing.mapping_template import write_template
+
+    return write_template(folder, output, patients=patients, ecgs=ecgs)
 
 
 def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str, Any]:

@@ -180,7 +180,7 @@ class TestComparisons:
         assert claim["verdict"] == "not assessed"
         assert claim["sentence"] == (
             "Whether ecg_covariates adds to clinical was not assessed: there are predictions of "
-            "['ecg'] only."
+            "ecg only."
         )
 
     def test_other_patients_stop_the_evaluation(self, make_predictions):

@@ -74,6 +74,30 @@ def test_wrong_values_are_refused_with_the_rule(values, message):
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(
+    ("cohort", "advice"),
+    [
+        ("brugada", "Did you mean 'brugada_huca'?"),
+        ("xyz", "Choose one."),
+        ("no_such.yaml", "Make one with: python -m workflow new-cohort FOLDER."),
+    ],
+)
+def test_a_cohort_is_a_known_name_or_an_existing_mapping(cohort, advice):
+    with pytest.raises(ParameterError) as error:
+        build(PreparationParameters, {"cohort": cohort})
+    assert str(error.value) == (
+        "PreparationParameters.cohort must be one of synthetic_nicm, brugada_huca, folder, or an "
+        f"existing file that ends with .yaml or .yml, got {cohort!r} (str). {advice}"
+    )
+
+
+def test_a_mapping_on_the_command_line_is_stored_with_its_whole_path(tmp_path, monkeypatch):
+    (tmp_path / "my.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    resolved = resolve(load_profile("smoke"), {"cohort": "my.yaml"})
+    assert resolved["01_prepare_data"]["cohort"] == str(tmp_path / "my.yaml")
+
+
 def test_all_problems_are_reported_at_once():
     with pytest.raises(ParameterError) as error:
         build(TrainingParameters, {"n_epochs": 0, "batch_size": 0})

@@ -16,7 +16,7 @@ from workflow.artifacts import PROJECT_ROOT, Artifacts
 from workflow.record import Record, RunInUseError, status_of
 from workflow.results import Results, clear, difference, fingerprint, key_of, notebook_parts
 from workflow.runner import Runner
-from workflow.stages import STAGES, Step
+from workflow.stages import STAGES, Step, source_data
 
 FIRST, SECOND = (replace(stage, per_variant=False) for stage in (STAGES[0], STAGES[2]))
 
@@ -264,3 +264,18 @@ def test_a_file_is_hashed_once(chain, monkeypatch):
     record = Record(chain.run().directory)
     monkeypatch.setattr("workflow.provenance.sha256_of", lambda path: pytest.fail(str(path)))
     assert record.is_whole(record.steps["03_evaluate"])
+
+
+def test_a_mapped_cohort_is_read_anew_when_its_file_or_its_folder_has_changed(tmp_path):
+    folder = tmp_path / "hospital"
+    folder.mkdir()
+    mapping = tmp_path / "mine.yaml"
+    mapping.write_text("folder: hospital\n")
+    values = {"cohort": str(mapping), "data_root": ""}
+    assert source_data(values) == [mapping, folder]
+    marks = [fingerprint(source_data(values))]
+    (folder / "ecgs.csv").write_text("patient_id\n")
+    marks.append(fingerprint(source_data(values)))
+    mapping.write_text("folder: hospital\ntitle: Mine\n")
+    marks.append(fingerprint(source_data(values)))
+    assert len(set(marks)) == 3

@@ -1,0 +1,205 @@
+"""Read a mapping: the YAML file that says which table and column of a folder is what.
+
+``mapping_template`` writes one from the headings it finds; people correct it. Every key is checked,
+and all that is wrong is reported at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data_processing.definitions import NICM_COVARIATES, CohortDefinition
+from data_processing.mapping_checks import MappingCheck
+from data_processing.tables import DATE_FORMATS
+
+SUFFIXES = (".yaml", ".yml")
+KINDS = ("number", "binary", "category")
+_WITH_DATES = ("event_type", "event_date", "last_contact", "index_date")
+_ONLY_DATED = (*_WITH_DATES, "events", "competing", "no_event", "covariates_date")
+_ONLY_COLUMN = ("words", "uncertain", "missing")
+# Columns of the typed table of patients, which a covariate's column would overwrite.
+_RESERVED = {
+    *("patient_id", "original_patient_id", "table_row", "outcome", "event", "duration_days"),
+    *("index_date", "covariates_date", "event_type", "event_date", "last_contact_date"),
+}
+_STANDARD_KINDS = {item["name"]: item["kind"] for item in NICM_COVARIATES}
+
+
+def is_mapping(cohort: str) -> bool:
+    """Return whether a cohort's name is that of a mapping file."""
+    return cohort.lower().endswith(SUFFIXES)
+
+
+def read_mapping(path: str | Path) -> tuple[CohortDefinition, Path]:
+    """Return the cohort's definition and folder from a mapping file.
+
+    Parameters
+    ----------
+    path
+        A YAML file as ``mapping_template`` writes it.
+
+    Returns
+    -------
+    definition, folder
+        The folder is taken relative to the file.
+
+    Raises
+    ------
+    MappingError
+        A ValueError that lists unknown keys (with the nearest valid one), wrong values and what is
+        still empty.
+    """
+    path = Path(path)
+    check = MappingCheck()
+    content = check.parsed(path)
+    folder = path.parent / check.text(content, "folder", "")
+    definition = _definition(path, content, check)
+    check.raise_if_any(path)
+    return definition, folder
+
+
+def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> CohortDefinition:
+    """Return the definition; placeholders stand where something is wrong."""
+    tables = check.section(content.get("tables"), "tables", "tables")
+    columns = check.section(content.get("columns"), "columns", "columns")
+    patients = check.text(tables, "patients", "tables", needed="the table of patients")
+    is_synthetic = content.get("is_synthetic") or False
+    if not isinstance(is_synthetic, bool):
+        check.problems.append("is_synthetic must be true or false")
+    outcome = _outcome(content, check)
+    values: dict[str, Any] = {
+        "name": path.stem,
+        "title": check.text(content, "title", "", needed="the heading of figures and report"),
+        "target": check.name(content, "target", "", "a short name of the outcome"),
+        "target_label": check.text(content, "target_label", ""),
+        "is_synthetic": is_synthetic is True,
+        "licence": check.text(content, "licence", ""),
+        "citation": check.text(content, "citation", ""),
+        "date_format": check.choice(content, "date_format", "", DATE_FORMATS, "iso"),
+        "missing_files": check.choice(content, "missing_files", "", ("stop", "reject"), "stop"),
+        "least_events": 2,
+        "patients_file": patients,
+        "ecgs_file": check.text(tables, "ecgs", "tables") or patients,
+        "patient_column": check.text(columns, "patient", "columns", needed="the patient's number"),
+        "ecg_patient_column": check.text(columns, "ecg_patient", "columns"),
+        "ecg_file_column": check.text(columns, "ecg_file", "columns", needed="the ECG's file"),
+        "recorded_at_column": check.text(columns, "ecg_date", "columns"),
+        **outcome,
+    }
+    if "event_types" in outcome and not values["recorded_at_column"]:
+        check.problems.append("columns.ecg_date must be given where the outcome has dates")
+    taken = {values["patient_column"], *(v for k, v in outcome.items() if k.endswith("_column"))}
+    values["covariates"] = _covariates(content.get("covariates"), taken - {""}, check)
+    if check.problems and not (values.get("event_types") or values.get("outcome_column")):
+        values["outcome_column"] = "outcome"  # reported already; the rest can be checked
+    return CohortDefinition(**values)
+
+
+def _outcome(content: dict[str, Any], check: MappingCheck) -> dict[str, Any]:
+    """Return how the outcome is known: a 0/1 column, or event type and dates."""
+    block = check.section(content.get("outcome"), "outcome", "outcome")
+    given = [key for key, value in block.items() if value not in (None, "", [])]
+    column = check.text(block, "column", "outcome")
+    dated = [key for key in _ONLY_DATED if key in given]
+    if column and dated:
+        check.problems.append(
+            f"outcome must have either column or events with dates, got column and {dated[0]}"
+        )
+    if column or not dated:
+        check.text(block, "column", "outcome", needed="0/1, or instead event_type and its dates")
+        words = check.words(block, "words", "outcome")
+        if words and len(words) != 2:
+            check.problems.append('outcome.words must be the words for 0 and 1: ["no", "yes"]')
+        return {
+            "outcome_column": column,
+            "outcome_words": words,
+            "uncertain_value": check.text(block, "uncertain", "outcome"),
+            "missing_outcome": check.choice(
+                block, "missing", "outcome", ("stop", "exclude"), "stop"
+            ),
+        }
+    for key in _ONLY_COLUMN:
+        if key in given:
+            check.problems.append(f"outcome.{key} must be left out where the outcome has dates")
+    names = {key: check.text(block, key, "outcome", needed="a column") for key in _WITH_DATES}
+    kinds = {
+        key: tuple(word.lower() for word in check.words(block, key, "outcome"))
+        for key in ("events", "competing", "no_event")
+    }
+    if not kinds["events"]:
+        check.problems.append("outcome.events must be given: the words that count as the event")
+    every = [word for words in kinds.values() for word in words]
+    if len(set(every)) < len(every):
+        check.problems.append("outcome: a word must be in one of events, competing and no_event")
+    return {
+        "event_types": kinds["events"],
+        "competing_types": kinds["competing"],
+        "no_event_types": kinds["no_event"],
+        "event_type_column": names["event_type"],
+        "event_date_column": names["event_date"],
+        "last_contact_column": names["last_contact"],
+        "index_date_column": names["index_date"],
+        "covariates_date_column": check.text(block, "covariates_date", "outcome"),
+    }
+
+
+def _covariates(content: Any, taken: set[str], check: MappingCheck) -> tuple[dict[str, Any], ...]:
+    """Return the covariates as specs."""
+    if content is None:
+        return ()
+    if not isinstance(content, list):
+        check.problems.append("covariates must be a list, each entry starting with `- name:`")
+        return ()
+    items = [_covariate(entry, number, check) for number, entry in enumerate(content, 1)]
+    names = [item["name"] for item in items]
+    columns = [item.get("column", item["name"]) for item in items]
+    for label, values in (("name", names), ("column", columns)):
+        for value in sorted({value for value in values if value and values.count(value) > 1}):
+            check.problems.append(f"covariates: {label} {value!r} must occur once, it repeats")
+    for number, column in enumerate(columns, 1):
+        if column in taken:
+            check.problems.append(
+                f"covariates[{number}].column must not be the patient's, the outcome's or its dates"
+            )
+        elif column in _RESERVED:
+            check.problems.append(
+                f"covariates[{number}].column must not be called {column!r} (a name of this "
+                "project); rename that column of the table"
+            )
+    return tuple(items)
+
+
+def _covariate(entry: Any, number: int, check: MappingCheck) -> dict[str, Any]:
+    where = f"covariates[{number}]"
+    block = check.section(entry, "covariates", where)
+    name = check.name(block, "name", where, "a short name")
+    kind = check.choice(block, "kind", where, KINDS, "")
+    column = check.text(block, "column", where) or name
+    spec = {
+        "name": name,
+        "label": check.text(block, "label", where) or name,
+        "unit": check.text(block, "unit", where),
+        "kind": kind,
+    }
+    if column != name:
+        spec["column"] = column
+    expected = _STANDARD_KINDS.get(name, kind)
+    if kind != expected:
+        check.problems.append(f"{where}.kind must be {expected} for {name}, got {kind!r}")
+    limits = {key: check.limit(block, key, where) for key in ("low", "high")}
+    limits = {key: value for key, value in limits.items() if value is not None}
+    words = check.words(block, "categories", where)
+    if kind == "number":
+        if len(limits) == 2 and limits["low"] >= limits["high"]:
+            check.problems.append(f"{where}.low must be below high")
+        if words:
+            check.problems.append(f"{where}.categories must be left out for a number")
+        return spec | limits
+    if limits:
+        check.problems.append(f"{where}.low and high must be left out for a {kind}")
+    if kind == "category" and len(words) < 2:
+        check.problems.append(f"{where}.categories must be two words or more, the reference first")
+    if kind == "binary" and block.get("categories") is not None and len(words) != 2:
+        check.problems.append(f'{where}.categories must be the words for 0 and 1: ["no", "yes"]')
+    return spec | ({"categories": list(words)} if words else {})

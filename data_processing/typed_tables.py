@@ -1,0 +1,155 @@
+"""The two tables of a cohort with every column checked and typed; ``cohort`` puts them together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from data_processing.definitions import CohortDefinition
+from data_processing.ecg_files import ECGFiles, record_of
+from data_processing.tables import BINARY, Problems, parse_covariate, parse_dates
+
+
+def read_patients(
+    table: pd.DataFrame, definition: CohortDefinition, problems: Problems
+) -> pd.DataFrame:
+    """Return the typed table of patients with ``original_patient_id`` and ``table_row``."""
+    name = definition.patients_file
+    identifier = table[definition.patient_column]
+    problems.add(name, identifier == "", f"{definition.patient_column} must not be empty")
+    if not definition.has_one_table:
+        is_repeated = identifier.duplicated(keep="first") & (identifier != "")
+        problems.add(name, is_repeated, f"{definition.patient_column} must occur once, it repeats")
+    columns = {"original_patient_id": identifier, "table_row": table.index}
+    for item in definition.covariates:
+        column = item.get("column", item["name"])
+        columns[column] = parse_covariate(table[column], item, name, problems)
+    columns |= {column: table[column] for column in definition.descriptive_columns}
+    if definition.has_dates:
+        columns |= _read_outcome_dates(table, definition, problems)
+    else:
+        columns["outcome"] = _read_outcome_column(table, definition, problems)
+    return pd.DataFrame(columns)
+
+
+def _read_outcome_column(
+    table: pd.DataFrame, definition: CohortDefinition, problems: Problems
+) -> pd.Series:
+    """Return 0/1, NA where the case is uncertain and to be excluded."""
+    cells = table[definition.outcome_column]
+    words = definition.outcome_words or ("0", "1")
+    lookup = {word.lower(): value for value, word in enumerate(words)}
+    values = cells.str.lower().map(lookup if definition.outcome_words else BINARY).astype("Int8")
+    is_accepted = values.notna()
+    if definition.uncertain_value:
+        words = (*words, definition.uncertain_value)
+        is_uncertain = cells == definition.uncertain_value
+        meaning = {"positive": 1, "negative": 0}
+        values = values.mask(is_uncertain, meaning.get(definition.uncertain_as, pd.NA))
+        is_accepted |= is_uncertain
+    rule = f"{definition.outcome_column} must be one of {', '.join(words)}"
+    if definition.missing_outcome == "exclude":
+        is_accepted |= cells == ""
+        rule += ", or empty"
+    problems.add(definition.patients_file, ~is_accepted, rule)
+    return values
+
+
+def _read_outcome_dates(
+    table: pd.DataFrame, definition: CohortDefinition, problems: Problems
+) -> dict[str, pd.Series]:
+    """Return dates and event type, checked for plausible order."""
+    name = definition.patients_file
+    columns = {
+        "index_date": (definition.index_date_column, True),
+        "covariates_date": (definition.covariates_date_column, False),
+        "event_date": (definition.event_date_column, False),
+        "last_contact_date": (definition.last_contact_column, True),
+    }
+    dates = {
+        key: _dates(table, column, name, definition, problems, is_required=is_required)
+        for key, (column, is_required) in columns.items()
+    }
+    types = (*definition.event_types, *definition.competing_types)
+    cells = table[definition.event_type_column].str.lower()
+    is_blank = cells.isin(("", *definition.no_event_types))
+    kind, date = definition.event_type_column, definition.event_date_column
+    known = ", ".join((*types, *definition.no_event_types))
+    problems.add(name, ~is_blank & ~cells.isin(types), f"{kind} must be one of {known}")
+    if not any(problems.is_absent(name, column) for column in (kind, date)):
+        has_date = table[date] != ""
+        problems.add(name, ~is_blank & ~has_date, f"{kind} must come with {date}, which is empty")
+        none = "which says no event" if definition.no_event_types else "which is empty"
+        problems.add(name, is_blank & has_date, f"{date} must come with {kind}, {none}")
+    index, last, event = dates["index_date"], dates["last_contact_date"], dates["event_date"]
+    contact = definition.last_contact_column
+    first = definition.index_date_column
+    problems.add(name, last < index, f"{contact} must not be before {first}")
+    problems.add(name, last.dt.normalize() < event.dt.normalize(), f"{contact} before {date}")
+    is_competing = cells.isin(definition.competing_types)
+    problems.add(name, is_competing & (event < index), f"{date} of a death before {first}")
+    return {**dates, "event_type": cells.where(~is_blank, None).astype(object)}
+
+
+def _dates(
+    table: pd.DataFrame,
+    column: str,
+    name: str,
+    definition: CohortDefinition,
+    problems: Problems,
+    *,
+    is_required: bool = False,
+) -> pd.Series:
+    """Return a column's dates; none where the cohort has no such column."""
+    if not column:
+        return pd.Series(pd.NaT, index=table.index, dtype="datetime64[ns]")
+    form = definition.date_format
+    return parse_dates(table[column], name, problems, is_required=is_required, date_format=form)
+
+
+def read_ecgs(
+    table: pd.DataFrame, directory: Path, definition: CohortDefinition, problems: Problems
+) -> pd.DataFrame:
+    """Return the typed table of ECGs with the full path of each file; empty where none is named."""
+    name, column = definition.ecgs_file, definition.ecg_file_column
+    file = table[column]
+    if not definition.has_one_table:  # else a patient without an ECG
+        problems.add(name, file == "", f"{column} must not be empty")
+    path, n_found = _find_files(file, directory, definition)
+    if definition.missing_files == "stop":
+        problems.add(
+            name, (file != "") & (n_found == 0), f"{column} must name an ECG file, it is not there"
+        )
+    problems.add(
+        name, n_found > 1, f"{column} must name one file, the folder holds several so named"
+    )
+    record = path.map(lambda text: record_of(Path(text)))
+    is_repeated = record.duplicated(keep="first") & (file != "")
+    problems.add(name, is_repeated, f"{column} must occur once, it repeats")
+    patient = table[definition.ecg_patient_column or definition.patient_column]
+    problems.add(name, patient == "", f"{patient.name} must not be empty")
+    recorded_at = _dates(table, definition.recorded_at_column, name, definition, problems)
+    return pd.DataFrame(
+        {
+            "original_patient_id": patient,
+            "path": path,
+            "recorded_at": recorded_at,
+            "table_row": table.index,
+        }
+    )
+
+
+def _find_files(
+    cells: pd.Series, directory: Path, definition: CohortDefinition
+) -> tuple[pd.Series, pd.Series]:
+    """Return the path of each ECG (empty for an empty cell) and how many files are so named."""
+    files = ECGFiles(directory)
+    paths, counts = [], []
+    for cell in cells:
+        name = definition.ecg_path.replace("{}", cell) if cell else ""
+        found = files.find(name) if name else []
+        counts.append(len(found))
+        paths.append(str(found[0] if len(found) == 1 else directory / name) if name else "")
+    index = cells.index
+    return pd.Series(paths, index=index, dtype=object), pd.Series(counts, index=index, dtype=int)
