@@ -94,7 +94,7 @@ class VariantTraining:
         """Return in words the time of training at most, from a measured step, and its memory."""
         n_folds = len(_folds(self.splits))
         if self.trainer is None:
-            return f"Clinical model: {n_folds} folds, seconds."
+            return f"Estimate: {n_folds} folds of the clinical model, seconds."
         n_records, settings = len(self.data.records), self.settings
         if settings.records_per_patient:
             n_records = min(n_records, settings.records_per_patient * len(self.data.patients))
@@ -102,9 +102,9 @@ class VariantTraining:
         n_fits = n_folds + (n_folds > 1)
         minutes = seconds * n_records * settings.n_epochs * n_fits / 60
         return (
-            f"{self.trainer.model.count_params():,} weights, {self.trainer.precision}. {n_fits} "
-            f"trainings of at most {settings.n_epochs} epochs of {n_records} ECGs: at most "
-            f"{minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second, about "
+            f"Estimate: {self.trainer.model.count_params():,} weights, {self.trainer.precision}. "
+            f"{n_fits} trainings of at most {settings.n_epochs} epochs of {n_records} ECGs: "
+            f"at most {minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second, about "
             f"{self.trainer.memory_gib():.1f} GiB of memory."
         )
 

@@ -7,8 +7,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,9 +30,7 @@ from workflow.stages import Step, source_data, step_named
 NOTEBOOKS = PROJECT_ROOT / "notebooks"
 _KERNEL_ENVIRONMENT = {
     "PYTHONPATH": str(PROJECT_ROOT),
-    "JUPYTER_PREFER_ENV_PATH": "1",  # the kernel of this environment, not the user's
     "TF_CPP_MIN_LOG_LEVEL": "2",
-    "TQDM_MININTERVAL": "2",
 }
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -43,16 +40,20 @@ class StageError(RuntimeError):
 
 
 class _Echo:
-    """Passes a kernel's progress lines to the terminal, one every few seconds."""
+    """Passes a kernel's estimates and bars on to the terminal, a bar once in some seconds."""
 
-    def __init__(self, seconds: float = 5.0) -> None:
-        self.seconds, self._last = seconds, 0.0
+    def __init__(self, step: str, seconds: float = 10.0) -> None:
+        self.step, self.seconds, self._last = step, seconds, time.monotonic()
 
     def write(self, text: str) -> None:
-        lines = [line for line in re.split(r"[\r\n]+", text) if "it/s" in line or "%|" in line]
-        if lines and time.monotonic() - self._last > self.seconds:
+        lines = [line.strip() for line in re.split(r"[\r\n]+", _COLOUR.sub("", text))]
+        for line in lines:
+            if line.startswith("Estimate:"):
+                _say(f"     {line}")
+        bars = [line for line in lines if "%|" in line]
+        if bars and time.monotonic() - self._last > self.seconds:
             self._last = time.monotonic()
-            sys.stderr.write(f"     {_COLOUR.sub('', lines[-1])[:100]}\n")
+            _say(f"     {self.step}  {re.sub(r'[|].*[|]', ' ', bars[-1])}")
 
     def flush(self) -> None:
         sys.stderr.flush()
@@ -214,50 +215,43 @@ class Runner:
         self.results.keep(step.name, entry, self.run.directory, step.outputs)
 
     def _run_notebook(self, step: Step, values: Mapping[str, Any]) -> None:
-        import papermill  # half a second, not needed by `status` and `check`
+        import papermill  # half a second, not needed where nothing is executed
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
-        from traitlets.config import Config
 
-        copy = self.run.directory / "notebooks" / f"{step.name}.ipynb"
+        from workflow import engine
+
+        # the kernel of this environment, not one the user has installed elsewhere
+        os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+        copy = self.run.directory / step.outputs[1]
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shown = _shown(copy)
-        with _kernel_environment():
-            try:
-                papermill.execute_notebook(
-                    NOTEBOOKS / f"{step.stage.notebook}.ipynb",
-                    copy,
-                    parameters=dict(values),
-                    cwd=PROJECT_ROOT,
-                    progress_bar=False,
-                    stderr_file=_Echo(),
-                    coalesce_streams=True,
-                    config=Config({"KernelManager": {"transport_encryption": "auto"}}),
-                )
-            except papermill.PapermillExecutionError as error:
-                raise StageError(
-                    f"{step.name} failed in cell {error.exec_count}: {error.ename}: "
-                    f"{_COLOUR.sub('', str(error.evalue))}\nThe executed notebook is kept: {shown}"
-                ) from None
-            except (DeadKernelError, CellTimeoutError) as error:
-                raise StageError(
-                    f"{step.name} failed: its kernel died, often for want of memory ({error}). "
-                    f"Close other programs or lower batch_size.\nSo far: {shown}"
-                ) from None
-
-
-@contextmanager
-def _kernel_environment() -> Iterator[None]:
-    """Give the kernels the project first on the path, this environment, and a quiet TensorFlow."""
-    before = {name: os.environ.get(name) for name in _KERNEL_ENVIRONMENT}
-    os.environ.update(_KERNEL_ENVIRONMENT)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+        log, echo = copy.with_suffix(".log"), _Echo(step.name)
+        log.unlink(missing_ok=True)
+        shown = f"The executed notebook is kept: {_shown(copy)}"
+        try:
+            papermill.execute_notebook(
+                NOTEBOOKS / f"{step.stage.notebook}.ipynb",
+                copy,
+                parameters=dict(values),
+                engine_name=engine.NAME,
+                cwd=PROJECT_ROOT,
+                progress_bar=False,
+                stdout_file=echo,
+                stderr_file=echo,
+                kernel_environment=_KERNEL_ENVIRONMENT,
+                kernel_log=log,
+            )
+        except papermill.PapermillExecutionError as error:
+            raise StageError(
+                f"{step.name} failed in cell {error.exec_count}: {error.ename}: "
+                f"{_COLOUR.sub('', str(error.evalue))}\n{shown}"
+            ) from None
+        except DeadKernelError:
+            raise StageError(
+                f"{step.name} failed: its kernel died, often for want of memory. Close other "
+                f"programs, or lower batch_size or width.\n{shown}, beside it {log.name}"
+            ) from None
+        except CellTimeoutError as error:
+            raise StageError(f"{step.name} failed: {error}\n{shown}") from None
 
 
 def _shown(path: Path) -> str:

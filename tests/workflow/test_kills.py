@@ -32,8 +32,8 @@ def start(directory):
     """Start the chain in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
     words = [sys.executable, "-m", "workflow", *WORDS, str(directory)]
-    out = (directory.parent / "log.txt").open("a")
-    return subprocess.Popen(words, cwd=PROJECT_ROOT, env=environment, stdout=out, stderr=out)
+    with (directory.parent / "log.txt").open("a") as out:
+        return subprocess.Popen(words, cwd=PROJECT_ROOT, env=environment, stdout=out, stderr=out)
 
 
 def kill(process, rng):
