@@ -186,15 +186,21 @@ class FollowTest:
     ----------
     correlation : float
         Spearman, over patients, of the map's sum in the window and the strength.
+    slope : float
+        Change of that sum, in the unit of the map (logits), for one standard deviation of the
+        strength: how much the sign matters, where the correlation says how consistently.
     null_low, null_high : float
-        Central 95 % of it with every patient's window shifted at random.
+        Central 95 % of the correlation with every patient's window shifted at random.
     p_value : float
-        One-sided, (1 + shifts with at least this correlation) / (1 + n_shifts).
+        One-sided, (1 + shifts with at least this correlation) / (1 + n_shifts). It is about the
+        choice of the window in one network, not about the training: a network that has learnt
+        noise has a map too, and its slope is small.
     n_patients : int
         What was used.
     """
 
     correlation: float
+    slope: float
     null_low: float
     null_high: float
     p_value: float
@@ -247,7 +253,8 @@ def follows_sign(
         )
     values = np.asarray(maps, dtype=np.float64)[usable].reshape(*masks[usable].shape[:2], -1)
     sums = _mean_by_patient(_sums_by_shift(values, masks[usable]), codes)
-    given = rankdata(_mean_by_patient(strength[usable][:, None], codes)[:, 0])
+    strengths = _mean_by_patient(strength[usable][:, None], codes)[:, 0]
+    given = rankdata(strengths)
     rng = np.random.default_rng(seed)
     shifts = rng.integers(0, sums.shape[1], size=(n_shifts, len(patients)))
     drawn = np.vstack([sums[:, 0], sums[np.arange(len(patients)), shifts]])
@@ -260,6 +267,7 @@ def follows_sign(
     n_as_large = int((found[1:] >= found[0]).sum())
     return FollowTest(
         correlation=float(found[0]),
+        slope=float(np.cov(sums[:, 0], strengths)[0, 1] / (strengths.std(ddof=1) or 1.0)),
         null_low=float(low),
         null_high=float(high),
         p_value=(1 + n_as_large) / (1 + n_shifts),

@@ -212,6 +212,8 @@ def test_maps_that_rise_with_the_sign_in_its_window_follow_it_and_others_do_not(
     assert found.correlation > 0.8
     assert found.p_value == pytest.approx(0.001)
     assert found.null_low < 0 < found.null_high < found.correlation
+    # ten samples of the window, each raised by the strength
+    assert found.slope == pytest.approx(10 * strength.std(), rel=0.2)
     against = follows_sign(noise - strength[:, None] * masks, masks, strength)
     assert against.p_value > 0.9
 
