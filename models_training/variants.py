@@ -100,11 +100,12 @@ class VariantTraining:
             n_records = min(n_records, settings.records_per_patient * len(self.data.patients))
         seconds = self.trainer.seconds_a_record()
         n_fits = n_folds + (n_folds > 1)
-        minutes = seconds * n_records * settings.n_epochs * n_fits / 60
+        total = seconds * n_records * settings.n_epochs * n_fits
+        duration = f"{total / 60:.0f} minutes" if total > 120 else f"{total:.0f} seconds"
         return (
             f"Estimate: {self.trainer.model.count_params():,} weights, {self.trainer.precision}. "
             f"{n_fits} trainings of at most {settings.n_epochs} epochs of {n_records} ECGs: "
-            f"at most {minutes:.0f} minutes at {1 / seconds:.0f} ECGs a second, about "
+            f"at most {duration} at {1 / seconds:.0f} ECGs a second, about "
             f"{self.trainer.memory_gib():.1f} GiB of memory."
         )
 

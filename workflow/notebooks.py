@@ -9,6 +9,7 @@ from typing import Any
 
 from workflow.artifacts import PROJECT_ROOT
 from workflow.parameter_rules import cell_source
+from workflow.schemas import DOCUMENTS, SIGNALS, TABLES
 from workflow.stages import STAGES, Stage
 
 MOST_LINES_A_CELL, MOST_LINES = 12, 95
@@ -50,6 +51,7 @@ def problems_of(stage: Stage) -> list[str]:
     if len({cell.get("id") for cell in cells}) != len(cells):
         found.append("its cell ids must be unique")
     found += _problems_of_code([cell for cell in code if not _is_parameters(cell)])
+    found += _undeclared(stage, "\n".join(_text(cell) for cell in code))
     if any(cell["outputs"] or cell["execution_count"] for cell in code):
         found.append("it has outputs; strip them (they may hold patient data)")
     return [f"{stage.notebook}: {problem}" for problem in found]
@@ -69,6 +71,32 @@ def _problems_of_code(cells: list[dict[str, Any]]) -> list[str]:
     if sum(lengths) > MOST_LINES:
         found.append(f"it has {sum(lengths)} lines of code, at most {MOST_LINES}")
     return found
+
+
+def _undeclared(stage: Stage, code: str) -> list[str]:
+    """Return what a notebook reads or writes without the stage or the schema saying so."""
+    found: list[str] = []
+    written_by = {name: table.written_by for name, table in TABLES.items()}
+    written_by |= {name: writer for name, (_, writer) in DOCUMENTS.items()}
+    for action, name in re.findall(r"\brun\.(read|write)_(?:table|document)\(\"(\w+)\"", code):
+        if name not in written_by:
+            found.append(f"it uses the artifact {name!r}, which workflow/schemas.py does not have")
+        elif action == "write" and written_by[name] != stage.notebook:
+            found.append(f"it writes {name!r}, which workflow/schemas.py has for another notebook")
+        elif action == "read" and name not in _declared(stage):
+            found.append(f"it reads {name!r}, which workflow/stages.py does not list as required")
+    if "run.signals()" in code and SIGNALS not in _declared(stage):
+        found.append("it reads the signals, which workflow/stages.py does not list as required")
+    return found + [
+        f"it never writes {name!r}, which workflow/stages.py lists as produced"
+        for name in stage.produces
+        if name in written_by and f'"{name}"' not in code
+    ]
+
+
+def _declared(stage: Stage) -> set[str]:
+    """Return the artifacts a stage's notebook may read."""
+    return {name.lstrip("*") for name in (*stage.requires, *stage.produces)}
 
 
 def check() -> list[str]:

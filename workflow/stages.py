@@ -72,7 +72,7 @@ STAGES = (
         "04_explain",
         "04_explanations/{variant}",
         ExplanationParameters,
-        (*_DATA, "predictions", "02_models/{variant}/card.json"),
+        (*_DATA, "training", "predictions", "02_models/{variant}/card.json"),
         ("maps", "lead_shares"),
         per_variant=True,
     ),

@@ -29,6 +29,17 @@ def edit(folder, change):
     path.write_text(json.dumps(content))
 
 
+def add(cell, line):
+    """Add a line to a cell."""
+    cell["source"] = ["".join(cell["source"]) + "\n" + line]
+
+
+def rename(notebook, before, after):
+    """Replace a word in all cells."""
+    for cell in notebook["cells"]:
+        cell["source"] = ["".join(cell["source"]).replace(before, after)]
+
+
 def test_the_notebooks_of_the_repository_keep_the_rules():
     assert notebooks.check() == []
 
@@ -44,13 +55,24 @@ def test_the_notebooks_of_the_repository_keep_the_rules():
         (lambda nb, _: nb["metadata"].pop("kernelspec"), "kernelspec"),
         (lambda nb, _: nb["cells"][0].update(source=["No heading"]), "heading of level one"),
         (lambda nb, cell: cell.update(id=nb["cells"][0]["id"]), "ids must be unique"),
+        (lambda _, cell: add(cell, 'run.write_table("extra", x)'), "schemas.py does not have"),
+        (lambda _, cell: add(cell, 'run.write_document("flow", {})'), "for another notebook"),
+        (lambda _, cell: add(cell, 'run.read_table("records")'), "does not list as required"),
+        (lambda _, cell: add(cell, "run.signals()"), "reads the signals"),
+        (lambda nb, _: rename(nb, '"claim"', '"klaim"'), "schemas.py does not have"),
     ],
 )
 def test_a_broken_rule_is_found(copies, change, words):
     edit(copies, change)
+    problems = notebooks.check()
+    assert all(problem.startswith("03_evaluate: ") for problem in problems)
+    assert words in problems[0]
+
+
+def test_an_artifact_that_is_never_written_is_found(copies):
+    edit(copies, lambda nb, _: rename(nb, 'run.write_document("claim", claim)', ""))
     (problem,) = notebooks.check()
-    assert problem.startswith("03_evaluate: ")
-    assert words in problem
+    assert "never writes 'claim', which workflow/stages.py lists as produced" in problem
 
 
 def test_a_changed_parameters_cell_is_found_and_mended(copies):
