@@ -169,6 +169,7 @@ def _sigterm_interrupts() -> Iterator[None]:
         return
 
     def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the clean-up
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -213,8 +213,23 @@ def test_a_write_that_fails_midway_leaves_the_notebook_that_was_there(tmp_path, 
     assert path.read_text() != "whole"
 
 
-def test_papermill_finds_the_engine_by_its_name():
-    from importlib import metadata
+@pytest.mark.parametrize("first", ["papermill", "workflow.engine"])
+def test_papermill_finds_the_engine_by_its_name_whatever_is_imported_first(first):
+    code = (
+        f"import {first}\nfrom papermill.engines import papermill_engines\n"
+        "print(papermill_engines.get_engine('ecg_risk'))"
+    )
+    words = [sys.executable, "-W", "error::RuntimeWarning", "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "workflow.engine" in done.stdout
 
-    found = metadata.entry_points(group="papermill.engine", name=engine.NAME)
-    assert [entry.load() for entry in found] == [engine.WorkflowEngine]
+
+def test_papermills_own_command_line_takes_the_engine(tmp_path):
+    path, out = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
+    write_notebook(path, "print(seed)", parameters=PARAMETERS)
+    words = [sys.executable, "-m", "papermill", "--engine", engine.NAME, str(path), str(out)]
+    done = subprocess.run([*words, "-p", "sed", "1"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "Did you mean 'seed'?" in done.stderr
+    subprocess.run([*words, "-p", "seed", "5"], capture_output=True, check=True)
+    assert text_of(nbformat.read(out, as_version=4).cells[-1]) == "5\n"

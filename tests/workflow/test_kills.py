@@ -30,8 +30,12 @@ def start(directory):
     """Start the chain in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
     words = [sys.executable, "-m", "workflow", *WORDS, str(directory)]
+    options = {"cwd": PROJECT_ROOT, "env": environment}
+    if os.name != "nt":
+        # A shell that starts us in the background has SIGINT ignored, and that is inherited.
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with (directory.parent / "log.txt").open("a") as out:
-        return subprocess.Popen(words, cwd=PROJECT_ROOT, env=environment, stdout=out, stderr=out)
+        return subprocess.Popen(words, stdout=out, stderr=out, **options)
 
 
 def kill(process, rng):
