@@ -78,3 +78,16 @@ def test_modules_stay_readable_in_one_sitting():
         if (n := len(path.read_text().splitlines())) > 330
     }
     assert long == {}
+
+
+def test_keras_is_loaded_by_networks_only():
+    code = (
+        "from data_processing import covariates, leakage, sources\n"
+        "from evaluation import scores, thresholds\n"
+        "from models_training import bundle, figures, inputs, variants\n"
+        "import sys; print([n for n in ('keras', 'tensorflow', 'jax') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"  # what 02_train_model needs for the clinical variant
