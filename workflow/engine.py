@@ -34,6 +34,13 @@ NAME = "ecg_risk"
 _BUILT_IN = ("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH")  # papermill's own, on request
 _TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "True or False"}
+_KERNEL_OPTIONS = [
+    # A widget needs a browser: a batch would show nothing and keep the bar as it stood at 0 %.
+    "--IPKernelApp.exec_lines=exec(\"try: import sys, tqdm; sys.modules['tqdm.autonotebook'] = tqdm"
+    '\\nexcept ImportError: pass", {})',
+    "--IPKernelApp.log_level=50",  # no error lines whenever a kernel is shut down
+]
+_LONGEST_FOLDER = 80  # with file names, the path of a socket may have about 100 characters
 _CAUSES = {
     DeadKernelError: "The kernel died, often for want of memory. Close other programs, or lower "
     "batch_size or width, and run again.",
@@ -143,6 +150,8 @@ class WorkflowEngine(NBClientEngine):
             if kernel_log is not None:
                 process["stderr"] = stack.enter_context(Path(kernel_log).open("ab"))
             options = {"coalesce_streams": True, "kernel_name": kernel_name}
+            if nb_man.nb.metadata.get("kernelspec", {}).get("language", "python") == "python":
+                options["extra_arguments"] = list(_KERNEL_OPTIONS)
             options["startup_timeout"] = kwargs.pop("start_timeout", 60)
             options["timeout"] = kwargs.pop("execution_timeout", None)
             options["config"] = stack.enter_context(_private_transport())
@@ -157,7 +166,9 @@ def _private_transport() -> Iterator[Config]:
         yield Config({"KernelManager": {"transport_encryption": "auto"}})
         return
     # Ports are drawn first and bound later, so kernels that start together may draw the same.
-    with tempfile.TemporaryDirectory(prefix="ecg-", ignore_cleanup_errors=True) as folder:
+    short = tempfile.gettempdir() if len(tempfile.gettempdir()) < _LONGEST_FOLDER else "/tmp"
+    options: dict[str, Any] = {"prefix": "ecg-", "dir": short, "ignore_cleanup_errors": True}
+    with tempfile.TemporaryDirectory(**options) as folder:
         yield Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 

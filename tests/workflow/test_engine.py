@@ -1,6 +1,7 @@
 """Each defect of plain papermill, reproduced there and gone under the workflow's engine."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from papermill.iorw import papermill_io
 from workflow import engine
 from workflow.artifacts import PROJECT_ROOT
 from workflow.parameter_rules import ParameterError
+from workflow.runner import _Echo
 
 pytestmark = [
     pytest.mark.slow,
@@ -155,6 +157,23 @@ def test_progress_takes_one_short_output(execute):
     assert len(plain) > 10
     assert len(ours) <= 2
     assert len(str(ours)) < len(str(plain)) / 4
+
+
+def test_bars_are_text_and_the_terminal_gets_one_now_and_then(execute, capsys):
+    cell = (
+        "from tqdm.auto import tqdm\nimport time\n"
+        "for _ in tqdm(range(3), desc='epochs', mininterval=0): time.sleep(0.01)\n"
+        "print('Estimate: a minute')"
+    )
+    echo = _Echo("02_train_model.ecg", seconds=0)
+    notebook = execute(OURS, cell, stdout_file=echo, stderr_file=echo)
+    assert "3/3" in text_of(notebook.cells[0])
+    shown = capsys.readouterr().err
+    assert re.search(r"02_train_model.ecg  epochs: 100%  3/3 \[\d\d:\d\d<", shown)
+    assert "Estimate: a minute" in shown
+    assert "█" not in shown
+    plain = execute(PLAIN, cell)
+    assert "3/3" not in text_of(plain.cells[0])  # a widget, or nothing
 
 
 @pytest.mark.parametrize(
