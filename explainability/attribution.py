@@ -50,6 +50,7 @@ def grad_cam(
     layer_name: str,
     score: Score | None = None,
     batch_size: int = 32,
+    rectify: bool = True,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return non-negative Grad-CAM maps: when in the record the score is pushed up.
@@ -67,6 +68,8 @@ def grad_cam(
         What is explained; `LogitScore` by default. A bare index is not accepted.
     batch_size : int
         Records at a time.
+    rectify : bool
+        False leaves out the relu: where the score is pushed down the map is then negative.
     out : array of shape (n_records, n_steps), optional
         Where to write.
 
@@ -110,7 +113,8 @@ def grad_cam(
 
         _, (gradient,) = gradient_function(function)([activation])
         alpha = gradient.mean(axis=1, keepdims=True)
-        maps[rows] = np.maximum((alpha * to_numpy(activation)).sum(axis=-1), 0.0)
+        signed = (alpha * to_numpy(activation)).sum(axis=-1)
+        maps[rows] = np.maximum(signed, 0.0) if rectify else signed
     return maps
 
 

@@ -65,20 +65,22 @@ def check_maps(
     Returns
     -------
     dict
-        ``random_weights_similarity`` (mean Spearman correlation of the maps with those of the same
-        network with random weights; NaN where a map is empty), ``tf_keras_vis_correlation`` (None
-        for two-input networks), ``sentences``.
+        ``random_weights_similarity`` (mean absolute Spearman correlation of the maps with those of
+        the same network with random weights, both before the relu, which would leave half of the
+        random maps empty; None where a map is flat), ``tf_keras_vis_correlation`` (None for
+        two-input networks), ``sentences``.
 
     References
     ----------
     Adebayo et al. 2018, https://arxiv.org/abs/1810.03292.
     """
     maps = grad_cam(model, inputs, layer_name=layer_name)
-    random = grad_cam(randomise_weights(model, seed=seed), inputs, layer_name=layer_name)
-    each = map_similarity(maps, random)
+    networks = (model, randomise_weights(model, seed=seed))
+    signed = [grad_cam(one, inputs, layer_name=layer_name, rectify=False) for one in networks]
+    each = np.abs(map_similarity(*signed))  # a map turned upside down shows the same places
     similarity = float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
     if not np.isfinite(similarity):
-        words = "cannot be compared: a map is empty or flat"
+        words = "cannot be compared: a map is flat"
     elif similarity > SIMILAR:
         words = f"FAILS: similarity {similarity:.2f}, the maps hardly depend on what was learnt"
     else:

@@ -147,11 +147,13 @@ class WorkflowEngine(NBClientEngine):
         environment.setdefault("TQDM_MININTERVAL", "5")  # a bar in a file needs no ten a second
         with ExitStack() as stack:
             process: dict[str, Any] = {"env": environment}
+            arguments = list(_KERNEL_OPTIONS)
             if kernel_log is not None:
                 process["stderr"] = stack.enter_context(Path(kernel_log).open("ab"))
+                arguments.append("--IPKernelApp.capture_fd_output=False")
             options = {"coalesce_streams": True, "kernel_name": kernel_name}
             if nb_man.nb.metadata.get("kernelspec", {}).get("language", "python") == "python":
-                options["extra_arguments"] = list(_KERNEL_OPTIONS)
+                options["extra_arguments"] = arguments
             options["startup_timeout"] = kwargs.pop("start_timeout", 60)
             options["timeout"] = kwargs.pop("execution_timeout", None)
             options["config"] = stack.enter_context(_private_transport())

@@ -99,7 +99,7 @@ def test_records_without_beats_become_rows_of_nan():
 def test_the_checks_of_a_run_say_what_they_found(build_network, make_inputs):
     found = check_maps(build_network(), make_inputs(4), layer_name=LAYER)
     assert found["tf_keras_vis_correlation"] == pytest.approx(1.0, abs=1e-3)
-    assert found["random_weights_similarity"] < 0.8
+    assert 0 <= found["random_weights_similarity"] < 0.8
     assert len(found["sentences"]) == 2
 
 

@@ -176,6 +176,15 @@ def test_bars_are_text_and_the_terminal_gets_one_now_and_then(execute, capsys):
     assert "3/3" not in text_of(plain.cells[0])  # a widget, or nothing
 
 
+def test_what_libraries_write_past_python_goes_to_the_log(execute, tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with it, kernels do not listen to such output
+    cell = "import os\nos.write(2, b'native noise\\n')\nprint('said')"
+    notebook = execute(OURS, cell, kernel_log=tmp_path / "kernel.log")
+    assert text_of(notebook.cells[0]) == "said\n"
+    assert "native noise" in (tmp_path / "kernel.log").read_text()
+    assert "native noise" in text_of(execute(PLAIN, cell).cells[0])
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
