@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from workflow import provenance
-from workflow.artifacts import MissingArtifactError, write_json
+from workflow.artifacts import ArtifactError, MissingArtifactError, write_json
 
 SCHEMA_VERSION = 2
 
@@ -29,6 +29,11 @@ class Record:
     ----------
     directory
         The run folder.
+
+    Raises
+    ------
+    ArtifactError
+        If another version of the project has written it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -37,9 +42,13 @@ class Record:
         content: dict[str, Any] = {}
         if self.path.exists():
             content = json.loads(self.path.read_text(encoding="utf-8"))
-        if content.get("schema_version") != SCHEMA_VERSION:
-            content = {"schema_version": SCHEMA_VERSION, "steps": {}, "files": {}}
-        self.content = content
+        version = content.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise ArtifactError(
+                f"run.json of {directory.name} must have schema version {SCHEMA_VERSION}, got "
+                f"{version}. Choose another --name: another version of the project has made it."
+            )
+        self.content = {"schema_version": SCHEMA_VERSION, "steps": {}, "files": {}} | content
 
     @property
     def steps(self) -> dict[str, dict[str, Any]]:

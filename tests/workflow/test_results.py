@@ -12,7 +12,7 @@ import pytest
 
 from workflow import results, runner
 from workflow.__main__ import main
-from workflow.artifacts import PROJECT_ROOT, Artifacts
+from workflow.artifacts import PROJECT_ROOT, ArtifactError, Artifacts
 from workflow.record import Record, RunInUseError, status_of
 from workflow.results import Results, clear, difference, fingerprint, key_of, notebook_parts
 from workflow.runner import Runner
@@ -279,3 +279,12 @@ def test_a_mapped_cohort_is_read_anew_when_its_file_or_its_folder_has_changed(tm
     mapping.write_text("folder: hospital\ntitle: Mine\n")
     marks.append(fingerprint(source_data(values)))
     assert len(set(marks)) == 3
+
+
+def test_a_record_of_another_version_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "run" / "run.json"
+    path.parent.mkdir()
+    path.write_text('{"schema_version": 1, "steps": {}}')
+    with pytest.raises(ArtifactError, match="must have schema version 2, got 1"):
+        Record(path.parent)
+    assert json.loads(path.read_text())["schema_version"] == 1
