@@ -46,9 +46,15 @@ def flip_a_bit(header):
         (lambda h: h.with_suffix(".dat").unlink(), "WFDB samples must exist, got a header alone."),
         (truncate, "WFDB record must be readable, got ValueError while decoding"),
         (flip_a_bit, "WFDB samples must have the checksum of the header"),
-        (lambda h: h.write_text("not a header"), "path must be an ECG file (WFDB), got an unknown"),
+        (
+            lambda h: h.write_text("not a header"),
+            "path must be an ECG file (DICOM, GE MUSE XML, WFDB), got an unknown",
+        ),
         (lambda h: h.write_text("E1 12 500 5000\n"), "WFDB header must list the leads, got none."),
-        (lambda h: h.unlink(), "path must be an ECG file (WFDB), got no such file."),
+        (
+            lambda h: h.unlink(),
+            "path must be an ECG file (DICOM, GE MUSE XML, WFDB), got no such file.",
+        ),
         (lambda h: h.write_text("E1/2 12 500 5000\nE1a 2500\nE1b 2500\n"), "must have one segment"),
     ],
 )
