@@ -1,4 +1,4 @@
-"""DICOM and GE MUSE files: written here from a known signal, spoilt, and genuine ones."""
+"""DICOM, GE MUSE and HL7 aECG files: written here from a known signal, spoilt, and genuine ones."""
 
 import base64
 import zlib
@@ -54,6 +54,47 @@ def write_muse(tmp_path):
     def write(signal_mv, change=lambda text: text, **options):
         path = tmp_path / "export.dat"
         path.write_text(change(muse_text(signal_mv, **options)), encoding="latin-1")
+        return path
+
+    return write
+
+
+def aecg_text(signal_mv, *, rate_hz=500, per_digit=2.5):
+    """Return an aECG with the rhythm series, and a derived beat that must not be read."""
+    counts = np.rint(signal_mv * 1000 / per_digit).astype(int)
+
+    def sequence(code, value):
+        return f'<component><sequence><code code="{code}"/>{value}</sequence></component>'
+
+    def leads(rows):
+        return "".join(
+            sequence(
+                f"MDC_ECG_LEAD_{lead.upper()}",
+                f'<value><origin value="0" unit="uV"/><scale value="{per_digit}" unit="uV"/>'
+                f"<digits>{' '.join(map(str, rows[:, k]))}</digits></value>",
+            )
+            for k, lead in enumerate(LEADS)
+        )
+
+    time = f'<value><head value="0"/><increment value="{1 / rate_hz}" unit="s"/></value>'
+    time = sequence("TIME_ABSOLUTE", time)
+    beat = f"<component><sequenceSet>{time}{leads(counts[:400])}</sequenceSet></component>"
+    return (
+        f'<AnnotatedECG xmlns="urn:hl7-org:v3"><componentOf><name>{CANARY}</name></componentOf>'
+        '<component><series><code code="RHYTHM"/><effectiveTime><low value="20191130140509.5"/>'
+        f"</effectiveTime><component><sequenceSet>{time}{leads(counts)}</sequenceSet></component>"
+        '<derivation><derivedSeries><code code="REPRESENTATIVE_BEAT"/>'
+        f"{beat}</derivedSeries></derivation></series></component></AnnotatedECG>"
+    )
+
+
+@pytest.fixture
+def write_aecg(tmp_path):
+    """Return a writer of aECG files."""
+
+    def write(signal_mv, change=lambda text: text):
+        path = tmp_path / "export.xml"
+        path.write_text(change(aecg_text(signal_mv)))
         return path
 
     return write
@@ -116,6 +157,35 @@ def test_a_dicom_file_gives_its_rhythm_in_millivolts(make_ecg, write_dicom):
     assert (ecg.rate_hz, ecg.source_format) == (500, "DICOM")
     assert ecg.proof["leads"] == "checked"
     assert ecg.recorded_at == datetime(2019, 11, 30, 14, 5, 9)
+
+
+def test_an_aecg_file_gives_its_rhythm_in_millivolts(make_ecg, write_aecg):
+    signal = make_ecg(4)
+    ecg = read_ecg(write_aecg(signal))
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=0.0013)
+    assert (ecg.rate_hz, ecg.source_format) == (500, "HL7 aECG")
+    assert ecg.proof["leads"] == "checked"
+    assert ecg.recorded_at == datetime(2019, 11, 30, 14, 5, 9)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t[:-50], "well-formed, it is damaged or cut off"),
+        (lambda t: t.replace("RHYTHM", "OTHER"), "one rhythm series, got 0"),
+        (lambda t: t.replace('unit="uV"/><digits', 'unit="furlong"/><digits', 1), "one unit"),
+        (lambda t: t.replace('<scale value="2.5"', '<scale value="-1"', 1), "scale must be"),
+        (lambda t: t.replace("<digits>", "<digits>x ", 1), "digits must be numbers"),
+        (lambda t: t.replace("<digits>", "<digits>1 ", 1), "one length, they differ"),
+        (lambda t: t.replace('unit="s"', 'unit="fortnight"'), "increment must be in s, ms, us"),
+        (lambda t: t.replace("LEAD_V3", "LEAD_X"), "V3"),
+    ],
+)
+def test_a_spoilt_aecg_file_is_refused_without_a_name(make_ecg, write_aecg, change, message):
+    with pytest.raises(ECGError) as refusal:
+        read_ecg(write_aecg(make_ecg(7), change))
+    assert message in str(refusal.value)
+    assert "CANARY" not in str(refusal.value)
 
 
 def test_the_same_samples_have_the_same_hash_whoever_they_belong_to(make_ecg, write_muse):
@@ -201,7 +271,7 @@ def test_padding_in_a_dicom_file_is_missing_and_not_a_deflection(make_ecg, write
     assert np.abs(ecg.signal_mv[1000:1010] - signal[1000:1010]).max() < 1.5
 
 
-@pytest.mark.parametrize("writer", ["write_muse", "write_dicom"])
+@pytest.mark.parametrize("writer", ["write_muse", "write_dicom", "write_aecg"])
 def test_damaged_bytes_never_raise_anything_but_a_refusal(request, make_ecg, writer):
     path = request.getfixturevalue(writer)(make_ecg(10))
     whole, rng = path.read_bytes(), np.random.default_rng(0)
@@ -226,10 +296,10 @@ def test_damaged_bytes_never_raise_anything_but_a_refusal(request, make_ecg, wri
 def test_genuine_files_are_read_and_obey_einthoven(data_root):
     found = {}
     for path in sorted((data_root / "formats").rglob("*")):
-        if path.parent.name in ("dicom", "muse_xml"):
+        if path.parent.name in ("dicom", "hl7_aecg", "muse_xml"):
             ecg = read_ecg(path)
             found[ecg.source_format] = found.get(ecg.source_format, 0) + 1
             error = ecg.signal_mv[:, 2] - (ecg.signal_mv[:, 1] - ecg.signal_mv[:, 0])
             assert np.abs(error).max() < 0.03
             assert 9.9 < len(ecg.signal_mv) / ecg.rate_hz < 10.1
-    assert found == {"DICOM": 1, "GE MUSE XML": 2}
+    assert found == {"DICOM": 1, "HL7 aECG": 2, "GE MUSE XML": 2}

@@ -48,12 +48,12 @@ def flip_a_bit(header):
         (flip_a_bit, "WFDB samples must have the checksum of the header"),
         (
             lambda h: h.write_text("not a header"),
-            "path must be an ECG file (DICOM, GE MUSE XML, WFDB), got an unknown",
+            "path must be an ECG file (DICOM, GE MUSE XML, HL7 aECG, WFDB), got an unknown",
         ),
         (lambda h: h.write_text("E1 12 500 5000\n"), "WFDB header must list the leads, got none."),
         (
             lambda h: h.unlink(),
-            "path must be an ECG file (DICOM, GE MUSE XML, WFDB), got no such file.",
+            "path must be an ECG file (DICOM, GE MUSE XML, HL7 aECG, WFDB), got no such file.",
         ),
         (lambda h: h.write_text("E1/2 12 500 5000\nE1a 2500\nE1b 2500\n"), "must have one segment"),
     ],
