@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     download.add_argument("--data-root", required=True, help="folder of public datasets")
     predict = commands.add_parser("predict", help="risk of one ECG from a trained model")
     predict.add_argument("bundle", help="folder of the model: runs/<run>/02_models/<variant>")
-    predict.add_argument("ecg", help="an ECG file (WFDB header)")
+    predict.add_argument("ecg", help="an ECG file, in any format that is read")
     predict.add_argument("--covariates", nargs="*", default=[], metavar="NAME=VALUE")
     return parser
 
