@@ -146,8 +146,8 @@ class SignalChain:
         for cut_hz, kind in ((self.low_cut_hz, "highpass"), (self.high_cut_hz, "lowpass")):
             if cut_hz:
                 sos = _butterworth(self.filter_order, cut_hz, kind, rate_hz)
-                # "even": the default, odd, makes a step of the baseline where a recording ends in
-                # a QRS complex, and errors of 1 mV in the last second of one lead in a hundred
+                # "even": the default, odd, makes a step of the baseline, and with it an error of
+                # the size of the R wave, where a recording ends in a QRS complex
                 signal = sosfiltfilt(sos, signal, axis=0, padtype="even", padlen=n_pad)
         return signal
 

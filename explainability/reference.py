@@ -74,9 +74,9 @@ def check_maps(
     ----------
     Adebayo et al. 2018, https://arxiv.org/abs/1810.03292.
     """
-    maps = grad_cam(model, inputs, layer_name=layer_name)
     networks = (model, randomise_weights(model, seed=seed))
     signed = [grad_cam(one, inputs, layer_name=layer_name, rectify=False) for one in networks]
+    maps = np.maximum(signed[0], 0.0)
     each = np.abs(map_similarity(*signed))  # a map turned upside down shows the same places
     similarity = float(np.nanmean(each)) if np.isfinite(each).any() else float("nan")
     if not np.isfinite(similarity):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models_training.clinical_model import ClinicalModel
+from models_training.files import written_aside
 
 if TYPE_CHECKING:  # the clinical model is written and read without Keras
     import keras
@@ -44,15 +45,14 @@ def save_bundle(directory: Path, model: keras.Model | ClinicalModel, card: dict[
     absent = [name for name in _REQUIRED if name not in card]
     if absent:
         raise BundleError(f"card must have {', '.join(_REQUIRED)}, missing: {', '.join(absent)}.")
-    directory.mkdir(parents=True, exist_ok=True)
     if isinstance(model, ClinicalModel):
         path = directory / CLINICAL_FILE
-        path.write_text(json.dumps(model.to_dict(), indent=1) + "\n")
+        with written_aside(path) as aside:
+            aside.write_text(json.dumps(model.to_dict(), indent=1) + "\n", encoding="utf-8")
     else:
         path = directory / MODEL_FILE
-        aside = directory / f".aside-{MODEL_FILE}"
-        model.save(aside, include_optimizer=False)
-        aside.replace(path)
+        with written_aside(path) as aside:
+            model.save(aside, include_optimizer=False)
     content = {
         "schema_version": SCHEMA_VERSION,
         "model_file": path.name,
@@ -60,9 +60,9 @@ def save_bundle(directory: Path, model: keras.Model | ClinicalModel, card: dict[
         "keras": metadata.version("keras"),
         **card,
     }
-    aside = directory / f".aside-{CARD_FILE}"
-    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(directory / CARD_FILE)
+    with written_aside(directory / CARD_FILE) as aside:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        aside.write_text(text + "\n", encoding="utf-8")
 
 
 def load_card(directory: Path) -> dict[str, Any]:

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from models_training.files import written_aside
+
 FOLDS = "folds"
 Arrays = Sequence[np.ndarray]
-
-
-@contextmanager
-def _aside(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` that is renamed to it when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".aside-{path.name}")
-    try:
-        yield aside
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _named(letter: str, arrays: Arrays) -> dict[str, np.ndarray]:
@@ -62,7 +48,7 @@ class Checkpoint:
         history: Sequence[Mapping[str, Any]],
     ) -> None:
         """Write the state, atomically."""
-        with _aside(self.path) as aside, aside.open("wb") as file:
+        with written_aside(self.path) as aside, aside.open("wb") as file:
             np.savez(
                 file,
                 **_named("v", variables),
@@ -129,7 +115,7 @@ class FoldStore:
         self.checkpoint.delete()
 
     def _write(self, name: str, write: Callable[[Path], object]) -> None:
-        with _aside(self.directory / name) as aside:
+        with written_aside(self.directory / name) as aside:
             write(aside)
 
     def weights(self) -> list[np.ndarray]:

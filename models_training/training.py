@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -48,8 +49,6 @@ class NetworkTrainer:
         finally:
             keras.config.set_dtype_policy(before)
         self.network = keras.Model(self.model.inputs, self.model.get_layer("logit").output)
-        # Not `weights`: dropout's random state is a variable that is no weight.
-        self._initial = [variable.numpy() for variable in self.network.variables]
         optimizer = FlatAdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         self.network.compile(
             optimizer,
@@ -58,15 +57,26 @@ class NetworkTrainer:
             jit_compile=False,  # XLA costs training on processors
         )
         optimizer.build(self.network.trainable_variables)
-        self._optimizer_start = [variable.numpy() for variable in optimizer.variables]
+        self._initial = self._state()
+
+    def _state(self) -> dict[str, list[np.ndarray]]:
+        """Return all that training changes; dropout's random state is among the variables."""
+        optimizer: Any = self.network.optimizer
+        return {
+            "variables": [variable.numpy() for variable in self.network.variables],
+            "optimizer": [variable.numpy() for variable in optimizer.variables],
+        }
+
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        optimizer: Any = self.network.optimizer
+        owners = {"variables": self.network.variables, "optimizer": optimizer.variables}
+        for name, variables in owners.items():
+            for variable, value in zip(variables, state[name], strict=True):
+                variable.assign(value)
 
     def reset(self, train_rows: np.ndarray) -> None:
         """Return to the initial state, with the statistics of these training rows."""
-        for variable, value in zip(self.network.variables, self._initial, strict=True):
-            variable.assign(value)
-        optimizer: Any = self.network.optimizer
-        for variable, value in zip(optimizer.variables, self._optimizer_start, strict=True):
-            variable.assign(value)
+        self._set_state(self._initial)
         mean, scale = self._signal_statistics(train_rows)
         self.model.get_layer("ecg_scaling").set_statistics(mean, scale)
         if self.data.covariates.shape[1]:
@@ -135,23 +145,12 @@ class NetworkTrainer:
             if bar is not None:
                 bar.update(1)
             if checkpoint is not None:
-                self._save(checkpoint, best_weights, rows)
+                checkpoint.save(**self._state(), best_weights=best_weights, history=rows)
         if best_weights:
             self.network.set_weights(best_weights)
         if bar is not None:
             bar.update(n_epochs - len(rows))
         return pd.DataFrame(rows)
-
-    def _save(
-        self, checkpoint: Checkpoint, best_weights: list[np.ndarray], rows: list[dict[str, float]]
-    ) -> None:
-        optimizer: Any = self.network.optimizer
-        checkpoint.save(
-            variables=[variable.numpy() for variable in self.network.variables],
-            optimizer=[variable.numpy() for variable in optimizer.variables],
-            best_weights=best_weights,
-            history=rows,
-        )
 
     def _resume(
         self, checkpoint: Checkpoint | None
@@ -160,11 +159,7 @@ class NetworkTrainer:
         state = checkpoint.load() if checkpoint is not None else None
         if state is None:
             return [], []
-        optimizer: Any = self.network.optimizer
-        for variable, value in zip(self.network.variables, state["variables"], strict=True):
-            variable.assign(value)
-        for variable, value in zip(optimizer.variables, state["optimizer"], strict=True):
-            variable.assign(value)
+        self._set_state(state)
         return state["best_weights"], state["history"]
 
     def _train_epoch(self, batches: EpochBatches, epoch: int, n_epochs: int) -> float:

@@ -89,16 +89,6 @@ class _Client(PapermillNotebookClient):
             finally:
                 self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
 
-    def execute(self, **kwargs: Any) -> Any:
-        """Run all cells; the options go to the kernel's process."""
-        self.reset_execution_trackers()
-        with self.setup_kernel(**kwargs):
-            self.papermill_execute_cells()
-            reply: Any = self.wait_for_reply(self.kc.kernel_info())  # pyright: ignore[reportOptionalMemberAccess]
-            self.nb.metadata["language_info"] = reply["content"]["language_info"]
-            self.set_widgets_metadata()
-        return self.nb
-
 
 class WorkflowEngine(NBClientEngine):
     """See the module's text; options are those of papermill's own engine, and two more.

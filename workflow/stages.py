@@ -14,6 +14,7 @@ from typing import Any
 
 from workflow.artifacts import Artifacts
 from workflow.parameters import (
+    MAPPINGS,
     VARIANTS,
     EvaluationParameters,
     ExplanationParameters,
@@ -153,7 +154,7 @@ def source_data(parameters: Mapping[str, Any]) -> list[Path]:
         return []
     if cohort == "folder":
         return [Path(root)]
-    if cohort.lower().endswith((".yaml", ".yml")):
+    if cohort.lower().endswith(MAPPINGS):
         return [Path(cohort), Path(root or _mapped_folder(Path(cohort)))]
     root = root or os.environ.get("ECG_DATA_ROOT", "")
     return [path for path in (Path(root) / cohort, Path(root)) if root and path.is_dir()][:1]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from data_processing.errors import ECGError
-from data_processing.readers.xml_files import children, parse_xml, root_name
+from data_processing.readers.xml_files import children, descendants, parse_xml, root_name
 from data_processing.signals import ECG, to_contract
 
 _LEAD = "MDC_ECG_LEAD_"
@@ -37,29 +37,20 @@ def read(path: Path) -> ECG:
         If the XML is damaged, there is not one rhythm series, or time, scale or leads do not fit.
     """
     series = [
-        item
-        for component in children(parse_xml(path), "component")
-        for item in children(component, "series")
-        if _code(item) == "RHYTHM"
+        found
+        for found in descendants(parse_xml(path), "component", "series")
+        if _code(found) == "RHYTHM"
     ]
     if len(series) != 1:
         raise ECGError(
             f"aECG file must hold one rhythm series, got {len(series)}. Export one ECG a file."
         )
-    sets = [
-        found
-        for component in children(series[0], "component")
-        for found in children(component, "sequenceSet")
-    ]
+    sets = descendants(series[0], "component", "sequenceSet")
     if len(sets) != 1:
         raise ECGError(
             f"aECG rhythm must be one piece of all leads, got {len(sets)}. Export it whole."
         )
-    sequences = [
-        found
-        for component in children(sets[0], "component")
-        for found in children(component, "sequence")
-    ]
+    sequences = descendants(sets[0], "component", "sequence")
     leads = [found for found in sequences if _code(found).startswith(_LEAD)]
     if not leads:
         raise ECGError(f"aECG rhythm must hold leads, got none. {_AGAIN}")
@@ -134,8 +125,7 @@ def _rate_hz(sequences: list[Any]) -> float:
 
 def _recorded_at(series: Any) -> datetime | None:
     """Return the beginning of the series, if it is stated to the day at least."""
-    found = children(series, "effectiveTime")
-    low = children(found[0], "low") if found else []
+    low = descendants(series, "effectiveTime", "low")
     text = str(low[0].get("value", "")) if low else ""
     for length, pattern in ((14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (8, "%Y%m%d")):
         try:

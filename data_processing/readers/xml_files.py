@@ -59,6 +59,14 @@ def children(element: Any, name: str) -> list[Any]:
     return [child for child in element if str(child.tag).rpartition("}")[2] == name]
 
 
+def descendants(element: Any, *names: str) -> list[Any]:
+    """Return what lies below an element along a path of names."""
+    found = [element]
+    for name in names:
+        found = [child for parent in found for child in children(parent, name)]
+    return found
+
+
 def text_of(element: Any, name: str) -> str:
     """Return the text of the first direct child of a name; empty where there is none."""
     found = children(element, name)

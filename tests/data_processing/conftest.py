@@ -1,5 +1,6 @@
 """Made-up ECGs, WFDB files and hospital folders."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,22 @@ def write_hospital(tmp_path, make_ecg, write_wfdb):
         return folder
 
     return write
+
+
+@dataclass
+class Parameters:
+    """The parameters of notebook 01 that open a cohort."""
+
+    cohort: str = "synthetic_nicm"
+    data_root: str = ""
+    atypical: str = "exclude"
+    n_patients: int = 25
+    effect_size: float = 1.0
+    horizon_days: int = 1095
+    seed: int = 0
+
+
+@pytest.fixture
+def parameters():
+    """Return the maker of a cohort's parameters."""
+    return Parameters

@@ -1,7 +1,6 @@
 """A folder of one's own: what is guessed from its tables, and what a wrong one is told."""
 
 import re
-from dataclasses import dataclass
 
 import pandas as pd
 import pytest
@@ -19,19 +18,6 @@ from data_processing.sources import open_cohort
 from data_processing.synthetic import SyntheticSettings, write_hospital_folder
 
 N = 12
-
-
-@dataclass
-class Parameters:
-    """The parameters of notebook 01 that matter here."""
-
-    cohort: str
-    data_root: str = ""
-    atypical: str = "exclude"
-    n_patients: int = 25
-    effect_size: float = 1.0
-    horizon_days: int = 1095
-    seed: int = 0
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +125,11 @@ def test_the_template_of_the_simulated_hospital_is_right_and_reads_back(syntheti
             assert re.search(r"# guessed from the .*: check$", line), line
 
 
-def test_a_mapping_reads_the_same_patients_and_records_as_the_folder_cohort(synthetic, tmp_path):
+def test_a_mapping_reads_the_same_patients_and_records_as_the_folder_cohort(
+    parameters, synthetic, tmp_path
+):
     write_template(synthetic, tmp_path / "my.yaml")
-    own = open_cohort(Parameters(str(tmp_path / "my.yaml")), private_directory=tmp_path)
+    own = open_cohort(parameters(str(tmp_path / "my.yaml")), private_directory=tmp_path)
     folder = read_hospital_folder(synthetic)
     pd.testing.assert_frame_equal(own.patients, folder.patients)
     columns = ["record_id", "patient_id", "recorded_at", "table_row"]
@@ -151,13 +139,13 @@ def test_a_mapping_reads_the_same_patients_and_records_as_the_folder_cohort(synt
     pd.testing.assert_frame_equal(select_cohort(own).patients, select_cohort(folder).patients)
 
 
-def test_the_folder_can_be_named_elsewhere(synthetic, tmp_path):
+def test_the_folder_can_be_named_elsewhere(parameters, synthetic, tmp_path):
     write_template(synthetic, tmp_path / "my.yaml")
     corrected(tmp_path / "my.yaml", folder="nowhere")
-    parameters = Parameters(str(tmp_path / "my.yaml"), data_root=str(synthetic))
+    parameters = parameters(str(tmp_path / "my.yaml"), data_root=str(synthetic))
     assert len(open_cohort(parameters, private_directory=tmp_path).patients) == 60
     with pytest.raises(FileNotFoundError, match=r"cohort folder must hold patients.csv"):
-        open_cohort(Parameters(str(tmp_path / "my.yaml")), private_directory=tmp_path)
+        open_cohort(parameters(str(tmp_path / "my.yaml")), private_directory=tmp_path)
 
 
 def test_a_german_table_with_semicolons_is_guessed_and_read(german, tmp_path):

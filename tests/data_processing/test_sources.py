@@ -1,7 +1,5 @@
 """Opening a cohort by its name."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from data_processing.chain import SignalChain
@@ -11,25 +9,12 @@ from data_processing.selection import select_cohort
 from data_processing.sources import declared_truth, open_cohort
 
 
-@dataclass
-class Parameters:
-    """The parameters of notebook 01 that matter here."""
-
-    cohort: str = "synthetic_nicm"
-    data_root: str = ""
-    atypical: str = "exclude"
-    n_patients: int = 25
-    effect_size: float = 1.0
-    horizon_days: int = 1095
-    seed: int = 0
-
-
-def test_the_simulated_hospital_is_read_like_any_other(tmp_path):
-    simulated = open_cohort(Parameters(), private_directory=tmp_path)
+def test_the_simulated_hospital_is_read_like_any_other(parameters, tmp_path):
+    simulated = open_cohort(parameters(), private_directory=tmp_path)
     assert simulated.definition.is_synthetic
     assert len(simulated.patients) == 25
     folder = open_cohort(
-        Parameters(cohort="folder", data_root=str(tmp_path / "hospital")),
+        parameters(cohort="folder", data_root=str(tmp_path / "hospital")),
         private_directory=tmp_path,
     )
     assert not folder.definition.is_synthetic
@@ -37,43 +22,43 @@ def test_the_simulated_hospital_is_read_like_any_other(tmp_path):
     assert declared_truth(tmp_path)["settings"]["n_patients"] == 25
 
 
-def test_it_is_simulated_anew_only_when_the_settings_change(tmp_path):
-    open_cohort(Parameters(), private_directory=tmp_path)
+def test_it_is_simulated_anew_only_when_the_settings_change(parameters, tmp_path):
+    open_cohort(parameters(), private_directory=tmp_path)
     table = tmp_path / "hospital" / "patients.csv"
     before = table.stat().st_mtime_ns
-    open_cohort(Parameters(), private_directory=tmp_path)
+    open_cohort(parameters(), private_directory=tmp_path)
     assert table.stat().st_mtime_ns == before
-    other = open_cohort(Parameters(n_patients=22), private_directory=tmp_path)
+    other = open_cohort(parameters(n_patients=22), private_directory=tmp_path)
     assert len(other.patients) == 22
 
 
-def test_wrong_names_and_folders_say_what_to_do(tmp_path):
+def test_wrong_names_and_folders_say_what_to_do(parameters, tmp_path):
     with pytest.raises(ValueError, match="cohort must be synthetic_nicm, brugada_huca or folder"):
-        open_cohort(Parameters(cohort="nicm"), private_directory=tmp_path)
+        open_cohort(parameters(cohort="nicm"), private_directory=tmp_path)
     with pytest.raises(ValueError, match="data_root must be the folder of your cohort, got ''"):
-        open_cohort(Parameters(cohort="folder"), private_directory=tmp_path)
+        open_cohort(parameters(cohort="folder"), private_directory=tmp_path)
     with pytest.raises(FileNotFoundError):
         open_cohort(
-            Parameters(cohort="brugada_huca", data_root=str(tmp_path / "no")),
+            parameters(cohort="brugada_huca", data_root=str(tmp_path / "no")),
             private_directory=tmp_path,
         )
 
 
 @pytest.mark.real_data
-def test_brugada_is_found_by_its_root_or_its_own_folder(data_root, tmp_path):
+def test_brugada_is_found_by_its_root_or_its_own_folder(parameters, data_root, tmp_path):
     for root in (data_root, data_root / "brugada_huca"):
         cohort = open_cohort(
-            Parameters(cohort="brugada_huca", data_root=str(root)), private_directory=tmp_path
+            parameters(cohort="brugada_huca", data_root=str(root)), private_directory=tmp_path
         )
         assert len(cohort.patients) == 363
         assert cohort.definition.covariates == ()
 
 
-def test_the_facts_of_a_dataset_are_stated_once(tmp_path):
-    selected = select_cohort(open_cohort(Parameters(), private_directory=tmp_path))
+def test_the_facts_of_a_dataset_are_stated_once(parameters, tmp_path):
+    selected = select_cohort(open_cohort(parameters(), private_directory=tmp_path))
     chain = SignalChain(rate_hz=100)
     records, _ = prepare_signals(selected.records_to_read, chain, tmp_path, n_workers=1)
-    cohort = open_cohort(Parameters(), private_directory=tmp_path)
+    cohort = open_cohort(parameters(), private_directory=tmp_path)
     facts = describe_dataset(
         cohort.definition,
         selected.patients,
