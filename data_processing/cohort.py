@@ -49,8 +49,8 @@ class Cohort:
         One row a patient: ``patient_id`` (pseudonym), ``table_row``, covariates (raw, typed),
         descriptive columns, and ``outcome`` or the dates and ``event_type``.
     records
-        One row an ECG: ``record_id``, ``patient_id``, ``recorded_at``, ``table_row``, ``path``
-        (private).
+        One row an ECG: ``record_id``, ``patient_id``, ``recorded_at``, ``table_row``, and, private,
+        ``path`` and ``record`` (which recording of the file; empty where it holds one).
     identifiers
         One row an ECG: ``record_id``, ``patient_id``, ``original_patient_id``, ``path``. For
         ``private/`` only.
@@ -93,6 +93,34 @@ def read_cohort(directory: str | Path, definition: CohortDefinition) -> Cohort:
         name: read_table(directory, name, list(dict.fromkeys(columns)), problems)
         for name, columns in needed.items()
     }
+    return cohort_of_tables(tables, directory, definition, problems)
+
+
+def cohort_of_tables(
+    tables: dict[str, pd.DataFrame],
+    directory: Path,
+    definition: CohortDefinition,
+    problems: Problems,
+) -> Cohort:
+    """Check, type and pseudonymise the tables of a cohort that are already in memory.
+
+    Parameters
+    ----------
+    tables
+        ``definition.patients_file`` and ``ecgs_file``: text cells, empty = missing, indexed by the
+        row of the file.
+    directory
+        ECG files are given relative to it.
+    definition
+        Which column is what.
+    problems
+        What reading the tables found; all is reported together.
+
+    Raises
+    ------
+    CohortTableError
+        As ``read_cohort``.
+    """
     ecgs = read_ecgs(tables[definition.ecgs_file], directory, definition, problems)
     patients = read_patients(tables[definition.patients_file], definition, problems)
     if definition.has_one_table:
@@ -206,6 +234,7 @@ def _pseudonymised(
     patient_ids = _pseudonyms(patients["original_patient_id"], "P", 4)
     # The file's name without the folder: the same cohort elsewhere gets the same numbers.
     keys = ecgs["original_patient_id"] + "\n" + [Path(path).name for path in ecgs["path"]]
+    keys += ("\n" + ecgs["record"]).where(ecgs["record"] != "", "")
     keys += "\n" + ecgs.groupby(keys).cumcount().astype(str)
     record_ids = _pseudonyms(keys, "R", 5)
     patients = patients.assign(patient_id=patients["original_patient_id"].map(patient_ids))
@@ -217,8 +246,8 @@ def _pseudonymised(
     return Cohort(
         definition=definition,
         patients=patients.sort_values("patient_id", ignore_index=True)[[*first, *others]],
-        records=records[["record_id", "patient_id", "recorded_at", "table_row", "path"]],
-        identifiers=records[["record_id", "patient_id", "original_patient_id", "path"]],
+        records=records[["record_id", "patient_id", "recorded_at", "table_row", "path", "record"]],
+        identifiers=records[["record_id", "patient_id", "original_patient_id", "path", "record"]],
     )
 
 

@@ -8,8 +8,10 @@ reference; of a binary, the words for 0 and 1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from data_processing.declared import DeclaredSignal
 
 LGE_PATTERNS = ("none", "midwall_septal", "subepicardial", "ring_like")
 
@@ -94,6 +96,10 @@ class CohortDefinition:
         Where an ECG lies below the folder; ``{}`` is the cell of ``ecg_file_column``.
     ecg_patient_column
         The patient in the table of ECGs; empty: named as in the table of patients.
+    ecg_record_column
+        Which recording of a file that holds several; empty: one recording a file.
+    signals
+        Unit, rate and leads of files that do not state them.
     recorded_at_column, covariates_date_column
         Empty where there are no such dates.
     """
@@ -130,7 +136,9 @@ class CohortDefinition:
     ecg_path: str = "{}"
     ecg_patient_column: str = ""
     ecg_file_column: str = "ecg_file"
+    ecg_record_column: str = ""
     recorded_at_column: str = "recorded_at"
+    signals: DeclaredSignal = field(default_factory=DeclaredSignal)
 
     def __post_init__(self) -> None:
         if self.uncertain_as not in ("exclude", "positive", "negative"):
@@ -181,7 +189,12 @@ class CohortDefinition:
     def ecg_columns(self) -> list[str]:
         """Columns the table of ECGs must have."""
         patient = self.ecg_patient_column or self.patient_column
-        columns = (patient, self.ecg_file_column, self.recorded_at_column)
+        columns = (
+            patient,
+            self.ecg_file_column,
+            self.ecg_record_column,
+            self.recorded_at_column,
+        )
         return [name for name in dict.fromkeys(columns) if name]
 
 

@@ -6,6 +6,7 @@ order, so a refused file leaves no gap. The file appears under its name only whe
 
 from __future__ import annotations
 
+import functools
 import io
 import multiprocessing
 import os
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from data_processing.chain import SignalChain
+from data_processing.declared import DeclaredSignal
 from data_processing.errors import ECGError
 from data_processing.leads import LEADS
 from data_processing.quality import assess_quality
@@ -37,6 +39,7 @@ def prepare_signals(
     chain: SignalChain,
     directory: str | Path,
     *,
+    declared: DeclaredSignal | None = None,
     n_workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -45,11 +48,14 @@ def prepare_signals(
     Parameters
     ----------
     records_to_read
-        ``record_id, patient_id, recorded_at, table_row, path``, as ``select_cohort`` returns it.
+        ``record_id, patient_id, recorded_at, table_row, path, record``, as ``select_cohort``
+        returns it.
     chain
         Filter, rate and length.
     directory
         Where ``signals.npy`` goes: float32 millivolts, (n_records, n_samples, 12).
+    declared
+        Unit, rate and leads of files that do not state them.
     n_workers
         Processes; 1 = in this one, 0 = as many as there are cores if there are many records.
     progress
@@ -71,10 +77,11 @@ def prepare_signals(
     directory.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     rejected: list[dict[str, Any]] = []
-    jobs = records_to_read[["record_id", "path"]].to_numpy().tolist()
+    jobs = records_to_read[["path", "record"]].to_numpy().tolist()
+    prepare = functools.partial(_prepare_chunk, chain=chain, declared=declared)
     with _signal_store(directory / SIGNALS_FILE, chain.n_samples) as store:
         done = 0
-        for results in _prepared_chunks(jobs, chain, n_workers):
+        for results in _prepared_chunks(jobs, prepare, n_workers):
             for signal, facts in results:
                 row = records_to_read.iloc[done]
                 done += 1
@@ -99,7 +106,13 @@ def _raise_nothing_readable(rejected: list[dict[str, Any]]) -> None:
     )
 
 
-def prepare_one(path: str | Path, chain: SignalChain) -> tuple[np.ndarray, dict[str, Any]]:
+def prepare_one(
+    path: str | Path,
+    chain: SignalChain,
+    *,
+    record: str = "",
+    declared: DeclaredSignal | None = None,
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Read one ECG file and bring it through the chain, exactly as a cohort's records.
 
     Parameters
@@ -108,6 +121,8 @@ def prepare_one(path: str | Path, chain: SignalChain) -> tuple[np.ndarray, dict[
         The file.
     chain
         Filter, rate and length.
+    record, declared
+        As for ``read_ecg``.
 
     Returns
     -------
@@ -119,7 +134,7 @@ def prepare_one(path: str | Path, chain: SignalChain) -> tuple[np.ndarray, dict[
     ECGError
         If it is refused.
     """
-    ecg = read_ecg(path)
+    ecg = read_ecg(path, record=record, declared=declared)
     findings = [*assess_quality(ecg.signal_mv, ecg.rate_hz), *ecg.notes]
     facts = {
         "rate_hz": ecg.rate_hz,
@@ -132,14 +147,17 @@ def prepare_one(path: str | Path, chain: SignalChain) -> tuple[np.ndarray, dict[
     return chain.apply(ecg.signal_mv, ecg.rate_hz), facts
 
 
+_Results = list[tuple[np.ndarray | None, dict[str, Any]]]
+
+
 def _prepare_chunk(
-    jobs: list[list[str]], chain: SignalChain
-) -> list[tuple[np.ndarray | None, dict[str, Any]]]:
+    jobs: list[list[str]], *, chain: SignalChain, declared: DeclaredSignal | None
+) -> _Results:
     """Prepare some files; a refusal is a result, not an error (runs in a worker process)."""
-    results: list[tuple[np.ndarray | None, dict[str, Any]]] = []
-    for _, path in jobs:
+    results: _Results = []
+    for path, record in jobs:
         try:
-            results.append(prepare_one(path, chain))
+            results.append(prepare_one(path, chain, record=record, declared=declared))
         except ECGError as error:
             results.append((None, {"reason": str(error)}))
         except OSError as error:  # its text holds the path
@@ -149,21 +167,21 @@ def _prepare_chunk(
 
 
 def _prepared_chunks(
-    jobs: list[list[str]], chain: SignalChain, n_workers: int
-) -> Iterator[list[tuple[np.ndarray | None, dict[str, Any]]]]:
+    jobs: list[list[str]], prepare: Callable[[list[list[str]]], _Results], n_workers: int
+) -> Iterator[_Results]:
     """Yield the results chunk by chunk in the order of the jobs; few chunks are ever in memory."""
     chunks = [jobs[k : k + _CHUNK_RECORDS] for k in range(0, len(jobs), _CHUNK_RECORDS)]
     if n_workers == 0:
         n_workers = (os.cpu_count() or 1) if len(jobs) >= _FEW_RECORDS else 1
     if n_workers == 1:
         for chunk in chunks:
-            yield _prepare_chunk(chunk, chain)
+            yield prepare(chunk)
         return
     context = multiprocessing.get_context("spawn")  # forking a process with threads may hang
     with ProcessPoolExecutor(n_workers, mp_context=context) as pool:
         waiting: deque[Future[Any]] = deque()
         for chunk in chunks:
-            waiting.append(pool.submit(_prepare_chunk, chunk, chain))
+            waiting.append(pool.submit(prepare, chunk))
             if len(waiting) > 2 * n_workers:
                 yield waiting.popleft().result()
         while waiting:

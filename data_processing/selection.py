@@ -35,7 +35,7 @@ class Selection:
         ``patient_id``, covariates, descriptive columns, ``outcome`` (Int8) and, where follow-up is
         known, ``event`` (0 censored, 1 event, 2 competing death) and ``duration_days``.
     records_to_read
-        ``record_id, patient_id, recorded_at, table_row, path``; for ``prepare_signals``.
+        ``record_id, patient_id, recorded_at, table_row, path, record``; for ``prepare_signals``.
     flow
         One dict a step: ``step, n_patients, n_records`` (left after it), ``reason``.
     """

@@ -124,8 +124,14 @@ def read_ecgs(
     problems.add(
         name, n_found > 1, f"{column} must name one file, the folder holds several so named"
     )
-    record = path.map(lambda text: record_of(Path(text)))
-    is_repeated = record.duplicated(keep="first") & (file != "")
+    file_record = path.map(lambda text: record_of(Path(text)))
+    record = pd.Series("", index=table.index, dtype=object)
+    if definition.ecg_record_column:
+        record = table[definition.ecg_record_column]
+        text = f"{definition.ecg_record_column} must not be empty"
+        problems.add(name, (record == "") & (file != ""), text)
+    keys = pd.DataFrame({"file": file_record, "record": record})
+    is_repeated = keys.duplicated(keep="first") & (file != "")
     problems.add(name, is_repeated, f"{column} must occur once, it repeats")
     patient = table[definition.ecg_patient_column or definition.patient_column]
     problems.add(name, patient == "", f"{patient.name} must not be empty")
@@ -134,6 +140,7 @@ def read_ecgs(
         {
             "original_patient_id": patient,
             "path": path,
+            "record": record,
             "recorded_at": recorded_at,
             "table_row": table.index,
         }

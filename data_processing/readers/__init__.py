@@ -1,7 +1,8 @@
 """Read an ECG file of any supported format into the signal contract.
 
 To add a format: one module with ``matches(path)`` and ``read(path)`` that ends in
-``to_contract``, and one line in ``_READERS``.
+``to_contract``, and one line in ``_READERS``. Files of bare numbers or of many recordings have
+``read(path, record, declared)`` and stand in ``_ARRAY_READERS``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from data_processing.declared import DeclaredSignal
 from data_processing.errors import ECGError
 from data_processing.readers import dicom, hl7_aecg, muse_xml, wfdb_files
 from data_processing.signals import ECG
@@ -21,16 +23,23 @@ _READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], ECG]]] = {
     "HL7 aECG": (hl7_aecg.matches, hl7_aecg.read),
     "WFDB": (wfdb_files.matches, wfdb_files.read),
 }
-FORMATS = tuple(_READERS)
+_ARRAY_READERS: dict[
+    str, tuple[Callable[[Path], bool], Callable[[Path, str, DeclaredSignal], ECG]]
+] = {}
+FORMATS = (*_READERS, *_ARRAY_READERS)
 
 
-def read_ecg(path: str | Path) -> ECG:
+def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | None = None) -> ECG:
     """Read one ECG; the format is found from the content, not from the name.
 
     Parameters
     ----------
     path
         The file. A WFDB record may be given by its header, its samples or without an extension.
+    record
+        Which recording of a file that holds several.
+    declared
+        Unit, rate and leads where the file does not state them.
 
     Returns
     -------
@@ -47,6 +56,9 @@ def read_ecg(path: str | Path) -> ECG:
     for matches, read in _READERS.values():
         if matches(path):
             return read(path)
+    for matches, read_array in _ARRAY_READERS.values():
+        if matches(path):
+            return read_array(path, record, declared or DeclaredSignal())
     found = "an unknown format" if path.exists() else "no such file"
     raise ECGError(
         f"path must be an ECG file ({', '.join(FORMATS)}), got {found}. "

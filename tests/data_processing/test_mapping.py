@@ -142,8 +142,8 @@ def test_a_mapping_reads_the_same_patients_and_records_as_the_folder_cohort(
 def test_the_folder_can_be_named_elsewhere(parameters, synthetic, tmp_path):
     write_template(synthetic, tmp_path / "my.yaml")
     corrected(tmp_path / "my.yaml", folder="nowhere")
-    parameters = parameters(str(tmp_path / "my.yaml"), data_root=str(synthetic))
-    assert len(open_cohort(parameters, private_directory=tmp_path).patients) == 60
+    elsewhere = parameters(str(tmp_path / "my.yaml"), data_root=str(synthetic))
+    assert len(open_cohort(elsewhere, private_directory=tmp_path).patients) == 60
     with pytest.raises(FileNotFoundError, match=r"cohort folder must hold patients.csv"):
         open_cohort(parameters(str(tmp_path / "my.yaml")), private_directory=tmp_path)
 
