@@ -1,22 +1,23 @@
 """Read, check, filter and store the ECGs of a cohort; memory stays flat in their number.
 
-Worker processes read chunks of files; this process appends the prepared rows to ``signals.npy`` in
-order, so a refused file leaves no gap. The file appears under its name only when complete.
+Worker processes read chunks of files; this process appends the prepared rows to the signal store in
+order, so a refused file leaves no gap. What was stopped goes on after its last whole chunk.
 """
 
 from __future__ import annotations
 
 import functools
-import io
+import hashlib
+import json
 import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
-from uuid import uuid4
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +28,19 @@ from data_processing.errors import ECGError
 from data_processing.leads import LEADS
 from data_processing.quality import assess_quality
 from data_processing.readers import read_ecg
+from data_processing.signal_store import SIGNALS_FILE, signal_store
 
-SIGNALS_FILE = "signals.npy"
-_CHUNK_RECORDS = 32
+__all__ = ["prepare_one", "prepare_signals"]
+
+_CHUNK_RECORDS = 64
 _FEW_RECORDS = 400  # below this, starting processes costs more than it saves
-_HEADER_BYTES = 128  # of a .npy file; fixed, because the number of rows is known at the end
+_WITH_SAMPLES = ("numpy", "scipy", "wfdb", "pydicom")  # their versions may change what is read
+_CRASHED = (
+    "reading this file ended its process: it is damaged, or too large for the memory. Export the "
+    "ECG again."
+)
+Job = tuple[str, str]  # path, and which recording of the file
+Chunk = tuple[np.ndarray, list[dict[str, Any]]]
 
 
 def prepare_signals(
@@ -44,6 +53,8 @@ def prepare_signals(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read every ECG, bring it through the signal chain and write ``signals.npy``.
+
+    Stopped and called again with the same files and settings, it goes on where it was.
 
     Parameters
     ----------
@@ -75,35 +86,53 @@ def prepare_signals(
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
-    rejected: list[dict[str, Any]] = []
-    jobs = records_to_read[["path", "record"]].to_numpy().tolist()
+    jobs = list(zip(records_to_read["path"], records_to_read["record"], strict=True))
     prepare = functools.partial(_prepare_chunk, chain=chain, declared=declared)
-    with _signal_store(directory / SIGNALS_FILE, chain.n_samples) as store:
-        done = 0
-        for results in _prepared_chunks(jobs, prepare, n_workers):
-            for signal, facts in results:
-                row = records_to_read.iloc[done]
-                done += 1
-                if signal is None:
-                    rejected.append(_rejected_row(row, facts["reason"]))
-                    continue
-                rows.append(_record_row(row, facts, signal_row=len(rows)))
-                store.append(signal)
+    plan = _plan(records_to_read["record_id"], jobs, chain, declared)
+    with signal_store(directory / SIGNALS_FILE, chain.n_samples, plan) as store:
+        for signals, facts in _prepared_chunks(jobs[len(store.facts) :], prepare, n_workers):
+            store.append(signals, facts)
             if progress is not None:
-                progress(done, len(jobs))
-        if jobs and not rows:
-            _raise_nothing_readable(rejected)
-    columns = ["record_id", "patient_id", "table_row", "reason"]
-    return _records_frame(rows), pd.DataFrame(rejected, columns=columns)
+                progress(len(store.facts), len(jobs))
+        if jobs and not store.n_rows:
+            store.discard()
+            _raise_nothing_readable(store.facts)
+    facts = pd.DataFrame(store.facts, index=records_to_read.index)
+    return _split_by_outcome(records_to_read, facts)
 
 
-def _raise_nothing_readable(rejected: list[dict[str, Any]]) -> None:
-    reason = pd.Series([row["reason"] for row in rejected]).mode().iloc[0]
+def _raise_nothing_readable(facts: list[dict[str, Any]]) -> None:
+    reason = pd.Series([row["reason"] for row in facts]).mode().iloc[0]
     raise ValueError(
-        f"at least one ECG must be readable, got {len(rejected)} refused files. The commonest "
+        f"at least one ECG must be readable, got {len(facts)} refused files. The commonest "
         f"reason: {reason}"
     )
+
+
+def _plan(
+    record_ids: pd.Series, jobs: list[Job], chain: SignalChain, declared: DeclaredSignal | None
+) -> str:
+    """Return a hash of all that the store is made of: files, settings and code."""
+    digest = hashlib.sha256()
+    settings = [chain.to_dict(), repr(declared), [metadata.version(name) for name in _WITH_SAMPLES]]
+    digest.update(json.dumps(settings).encode())
+    for module in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(module.read_bytes())
+    for record_id, (path, record) in zip(record_ids, jobs, strict=True):
+        digest.update(f"{record_id}\0{path}\0{record}\0{_stamp(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _stamp(path: str) -> str:
+    """Return sizes and times of a file and of the samples of a WFDB header."""
+    stamps = []
+    for file in (Path(path), *(Path(path).with_suffix(suffix) for suffix in (".dat", ".mat"))):
+        try:
+            about = file.stat()
+        except (OSError, ValueError):  # not there, or no name of a file
+            continue
+        stamps.append(f"{about.st_size} {about.st_mtime_ns}")
+    return " ".join(stamps)
 
 
 def prepare_one(
@@ -142,44 +171,63 @@ def prepare_one(
         "quality": f"flagged: {'; '.join(findings)}" if findings else "good",
         **{f"proof_{name}": level for name, level in ecg.proof.items()},
         "file_sha256": ecg.file_sha256,
-        "recorded_at": ecg.recorded_at,
+        "recorded_at": ecg.recorded_at.isoformat() if ecg.recorded_at else None,
     }
     return chain.apply(ecg.signal_mv, ecg.rate_hz), facts
 
 
-_Results = list[tuple[np.ndarray | None, dict[str, Any]]]
-
-
 def _prepare_chunk(
-    jobs: list[list[str]], *, chain: SignalChain, declared: DeclaredSignal | None
-) -> _Results:
+    jobs: list[Job], *, chain: SignalChain, declared: DeclaredSignal | None
+) -> Chunk:
     """Prepare some files; a refusal is a result, not an error (runs in a worker process)."""
-    results: _Results = []
+    signals = []
+    facts: list[dict[str, Any]] = []
     for path, record in jobs:
         try:
-            results.append(prepare_one(path, chain, record=record, declared=declared))
+            signal, found = prepare_one(path, chain, record=record, declared=declared)
         except ECGError as error:
-            results.append((None, {"reason": str(error)}))
+            facts.append({"reason": str(error)})
         except OSError as error:  # its text holds the path
             reason = f"file could not be opened ({type(error).__name__}). Check its permissions."
-            results.append((None, {"reason": reason}))
-    return results
+            facts.append({"reason": reason})
+        else:
+            signals.append(signal)
+            facts.append({"reason": "", **found})
+    empty = np.empty((0, chain.n_samples, len(LEADS)), dtype=np.float32)
+    return (np.stack(signals) if signals else empty), facts
 
 
 def _prepared_chunks(
-    jobs: list[list[str]], prepare: Callable[[list[list[str]]], _Results], n_workers: int
-) -> Iterator[_Results]:
+    jobs: list[Job], prepare: Callable[[list[Job]], Chunk], n_workers: int
+) -> Iterator[Chunk]:
     """Yield the results chunk by chunk in the order of the jobs; few chunks are ever in memory."""
     chunks = [jobs[k : k + _CHUNK_RECORDS] for k in range(0, len(jobs), _CHUNK_RECORDS)]
     if n_workers == 0:
         n_workers = (os.cpu_count() or 1) if len(jobs) >= _FEW_RECORDS else 1
     if n_workers == 1:
-        for chunk in chunks:
-            yield prepare(chunk)
+        yield from map(prepare, chunks)
         return
-    context = multiprocessing.get_context("spawn")  # forking a process with threads may hang
-    with ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-        waiting: deque[Future[Any]] = deque()
+    while chunks:
+        try:
+            for chunk in _in_processes(chunks, prepare, n_workers):
+                yield chunk
+                chunks = chunks[1:]
+        except BrokenProcessPool:  # one of the files ended its worker: find out which
+            for job in chunks[0]:
+                yield _in_a_process_of_its_own(job, prepare)
+            chunks = chunks[1:]
+
+
+def _pool(n_workers: int) -> ProcessPoolExecutor:
+    # forking a process with threads may hang
+    return ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _in_processes(
+    chunks: list[list[Job]], prepare: Callable[[list[Job]], Chunk], n_workers: int
+) -> Iterator[Chunk]:
+    with _pool(n_workers) as pool:
+        waiting: deque[Future[Chunk]] = deque()
         for chunk in chunks:
             waiting.append(pool.submit(prepare, chunk))
             if len(waiting) > 2 * n_workers:
@@ -188,93 +236,27 @@ def _prepared_chunks(
             yield waiting.popleft().result()
 
 
-def _record_row(row: pd.Series, facts: dict[str, Any], *, signal_row: int) -> dict[str, Any]:
-    recorded_at = row["recorded_at"]
-    return {
-        "record_id": row["record_id"],
-        "patient_id": row["patient_id"],
-        **facts,
-        "recorded_at": facts["recorded_at"] if pd.isna(recorded_at) else recorded_at,
-        "signal_row": signal_row,
-    }
-
-
-def _rejected_row(row: pd.Series, reason: str) -> dict[str, Any]:
-    names = ("record_id", "patient_id", "table_row")
-    return {**{name: row[name] for name in names}, "reason": reason}
-
-
-def _records_frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    columns = ["record_id", "patient_id", "recorded_at", "rate_hz", "source_format", "quality"]
-    columns += ["proof_unit", "proof_scale", "proof_leads", "file_sha256", "signal_row"]
-    frame = pd.DataFrame(rows, columns=columns)
-    frame["recorded_at"] = pd.to_datetime(frame["recorded_at"]).astype("datetime64[ns]")
-    return frame.astype({"rate_hz": np.float64, "signal_row": np.int64})
-
-
-class _SignalStore:
-    """Appends rows to a ``.npy`` file and counts them."""
-
-    def __init__(self, file: BinaryIO, n_samples: int) -> None:
-        self._file, self._row_shape = file, (n_samples, len(LEADS))
-        self.n_rows = 0
-        file.write(bytes(_HEADER_BYTES))
-
-    def append(self, signals: np.ndarray) -> None:
-        """Append one row (n_samples, 12) or several (n, n_samples, 12)."""
-        block = np.ascontiguousarray(signals, dtype="<f4").reshape(-1, *self._row_shape)
-        self._file.write(block.tobytes())
-        self.n_rows += len(block)
-
-    def finish(self) -> None:
-        """Write the header, now that the number of rows is known."""
-        header = io.BytesIO()
-        shape = (self.n_rows, *self._row_shape)
-        facts = {"descr": "<f4", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(header, facts)
-        if header.tell() != _HEADER_BYTES:
-            raise RuntimeError(f"header must have {_HEADER_BYTES} bytes, got {header.tell()}.")
-        self._file.seek(0)
-        self._file.write(header.getvalue())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-
-@contextmanager
-def _signal_store(path: Path, n_samples: int) -> Iterator[_SignalStore]:
-    """Yield a store beside `path`; it takes that name when the block ends well."""
-    aside = path.with_name(f".{uuid4().hex[:8]}-{path.name}")
+def _in_a_process_of_its_own(job: Job, prepare: Callable[[list[Job]], Chunk]) -> Chunk:
     try:
-        with aside.open("wb") as file:
-            store = _SignalStore(file, n_samples)
-            yield store
-            store.finish()
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+        with _pool(1) as pool:
+            return pool.submit(prepare, [job]).result()
+    except BrokenProcessPool:
+        signals, _ = prepare([])
+        return signals, [{"reason": _CRASHED}]
 
 
-def keep_rows(directory: str | Path, records: pd.DataFrame) -> pd.DataFrame:
-    """Take the rows of removed records out of the signal store.
-
-    Parameters
-    ----------
-    directory
-        Holds ``signals.npy``.
-    records
-        The records to keep, with their present ``signal_row``.
-
-    Returns
-    -------
-    DataFrame
-        The same records in their order, ``signal_row`` = 0, 1, ...
-    """
-    path = Path(directory) / SIGNALS_FILE
-    signals = np.load(path, mmap_mode="r")
-    kept = records["signal_row"].to_numpy()
-    if not np.array_equal(kept, np.arange(len(signals))):
-        with _signal_store(path, signals.shape[1]) as store:
-            for start in range(0, len(kept), _CHUNK_RECORDS):
-                store.append(signals[kept[start : start + _CHUNK_RECORDS]])
-            del signals  # Windows cannot replace a mapped file
-    return records.assign(signal_row=np.arange(len(records))).reset_index(drop=True)
+def _split_by_outcome(
+    asked: pd.DataFrame, facts: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the tables of the records that were prepared, and of those that were refused."""
+    names = ["rate_hz", "source_format", "quality", "proof_unit", "proof_scale", "proof_leads"]
+    names += ["file_sha256"]
+    facts = facts.reindex(columns=["reason", "recorded_at", *names])
+    is_refused = facts["reason"] != ""
+    columns = ["record_id", "patient_id", "table_row"]
+    rejected = asked[columns].assign(reason=facts["reason"])[is_refused].reset_index(drop=True)
+    stated = pd.to_datetime(facts["recorded_at"], format="ISO8601").astype("datetime64[ns]")
+    recorded_at = pd.to_datetime(asked["recorded_at"]).astype("datetime64[ns]").fillna(stated)
+    records = asked[["record_id", "patient_id"]].assign(recorded_at=recorded_at, **facts[names])
+    records = records[~is_refused].reset_index(drop=True).astype({"rate_hz": np.float64})
+    return records.assign(signal_row=np.arange(len(records), dtype=np.int64)), rejected

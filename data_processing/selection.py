@@ -20,7 +20,7 @@ import pandas as pd
 from data_processing.cohort import Cohort
 from data_processing.duplicates import resolve_duplicates
 from data_processing.leakage import check_covariate_dates, check_records_before_event
-from data_processing.preparation import SIGNALS_FILE, keep_rows
+from data_processing.signal_store import SIGNALS_FILE, keep_rows
 
 __all__ = ["Selection", "finish_cohort", "select_cohort"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from data_processing.cohort import nicm_definition, read_brugada_huca, read_hospital_folder
 from data_processing.errors import CohortTableError, LeakageError
-from data_processing.preparation import keep_rows, prepare_signals
+from data_processing.preparation import prepare_signals
 from data_processing.selection import finish_cohort, select_cohort
 from data_processing.signals import SignalChain
 
@@ -210,15 +210,6 @@ def test_if_nothing_can_be_read_the_commonest_reason_is_said(
     ):
         prepare_signals(selection.records_to_read, SignalChain(), tmp_path / "out", n_workers=1)
     assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_rows_are_taken_out_of_the_store(tmp_path):
-    signals = np.arange(5 * 10 * 12, dtype=np.float32).reshape(5, 10, 12)
-    np.save(tmp_path / "signals.npy", signals)
-    records = pd.DataFrame({"record_id": ["a", "b"], "signal_row": [4, 1]})
-    kept = keep_rows(tmp_path, records)
-    assert kept["signal_row"].tolist() == [0, 1]
-    np.testing.assert_array_equal(np.load(tmp_path / "signals.npy"), signals[[4, 1]])
 
 
 def copy_first_ecg(folder, *, scale):

@@ -1,0 +1,130 @@
+"""Preparing many ECGs: stopped and resumed, with workers that die, and without gaps."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_processing import preparation
+from data_processing.preparation import prepare_one, prepare_signals
+from data_processing.signal_store import keep_rows
+from data_processing.signals import SignalChain
+
+N = 12
+
+
+@pytest.fixture
+def to_read(tmp_path, make_ecg, write_wfdb, monkeypatch):
+    """Return a table of twelve ECGs, one of them unreadable, in chunks of two."""
+    monkeypatch.setattr(preparation, "_CHUNK_RECORDS", 2)
+    paths = [write_wfdb(tmp_path / "ecg" / f"E{k}", make_ecg(k)) for k in range(N)]
+    paths[5].with_suffix(".dat").unlink()
+    return pd.DataFrame(
+        {
+            "record_id": [f"R{k}" for k in range(N)],
+            "patient_id": "P1",
+            "recorded_at": pd.NaT,
+            "table_row": range(2, N + 2),
+            "path": [str(path) for path in paths],
+            "record": "",
+        }
+    )
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+def stopped(to_read, directory, *, after, chain=None):
+    """Prepare the ECGs and stop after so many."""
+
+    def stop(n_done, n_records):
+        if n_done >= after:
+            raise Stop
+
+    with pytest.raises(Stop):
+        prepare_signals(to_read, chain or SignalChain(), directory, n_workers=1, progress=stop)
+
+
+def prepared(to_read, directory, **options):
+    """Return the tables, the stored rows, and the counts that progress was told."""
+    counts = []
+    records, rejected = prepare_signals(
+        to_read,
+        SignalChain(),
+        directory,
+        n_workers=1,
+        progress=lambda n_done, _: counts.append(n_done),
+        **options,
+    )
+    return records, rejected, np.load(directory / "signals.npy"), counts
+
+
+def test_what_was_stopped_goes_on_and_ends_the_same(to_read, tmp_path):
+    whole = prepared(to_read, tmp_path / "whole")
+    stopped(to_read, tmp_path / "out", after=6)
+    assert not (tmp_path / "out" / "signals.npy").exists()
+    resumed = prepared(to_read, tmp_path / "out")
+    assert resumed[3] == [8, 10, 12]
+    pd.testing.assert_frame_equal(resumed[0], whole[0])
+    pd.testing.assert_frame_equal(resumed[1], whole[1])
+    np.testing.assert_array_equal(resumed[2], whole[2])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["signals.npy"]
+    assert len(resumed[0]) == N - 1
+    assert resumed[1]["table_row"].tolist() == [7]
+
+
+@pytest.mark.parametrize("n_bytes", [1, 10, 100])
+def test_a_torn_journal_loses_its_last_chunk_only(to_read, tmp_path, n_bytes):
+    stopped(to_read, tmp_path, after=6)
+    journal = tmp_path / ".signals.npy.journal"
+    with journal.open("r+b") as file:
+        file.truncate(journal.stat().st_size - n_bytes)
+    records, _, signals, counts = prepared(to_read, tmp_path)
+    assert counts == [6, 8, 10, 12]
+    for row in (0, 4, 10):
+        expected, _ = prepare_one(to_read["path"][row + (row >= 5)], SignalChain())
+        np.testing.assert_array_equal(signals[records["signal_row"][row]], expected)
+
+
+def test_rows_that_did_not_reach_the_disk_are_prepared_again(to_read, tmp_path):
+    stopped(to_read, tmp_path, after=6)
+    part = tmp_path / ".signals.npy.part"
+    os.truncate(part, part.stat().st_size - 5)
+    assert prepared(to_read, tmp_path)[3] == [6, 8, 10, 12]
+
+
+@pytest.mark.parametrize("change", ["chain", "file", "order"])
+def test_other_files_or_settings_begin_anew(to_read, tmp_path, change):
+    other = SignalChain(high_cut_hz=30.0) if change == "chain" else None
+    stopped(to_read, tmp_path / "out", after=6, chain=other)
+    if change == "file":
+        os.utime(to_read["path"][0].replace(".hea", ".dat"), (1, 1))
+    elif change == "order":
+        to_read = to_read.iloc[::-1].reset_index(drop=True)
+    assert prepared(to_read, tmp_path / "out")[3][0] == 2
+
+
+def test_a_file_that_ends_its_process_is_refused_and_the_others_are_read(tmp_path):
+    chunks = list(preparation._prepared_chunks([("a", ""), ("die", ""), ("b", "")], dies, 2))
+    reasons = [fact["reason"] for _, facts in chunks for fact in facts]
+    assert reasons[0] == reasons[2] == ""
+    assert reasons[1].startswith("reading this file ended its process")
+    assert [len(signals) for signals, _ in chunks] == [1, 0, 1]
+
+
+def dies(jobs):
+    """Stand for the preparation of a chunk; one file ends the process."""
+    if any(path == "die" for path, _ in jobs):
+        os._exit(1)
+    return np.zeros((len(jobs), 1000, 12), dtype=np.float32), [{"reason": ""} for _ in jobs]
+
+
+def test_rows_are_taken_out_of_the_store(tmp_path):
+    signals = np.arange(5 * 10 * 12, dtype=np.float32).reshape(5, 10, 12)
+    np.save(tmp_path / "signals.npy", signals)
+    records = pd.DataFrame({"record_id": ["a", "b"], "signal_row": [4, 1]})
+    kept = keep_rows(tmp_path, records)
+    assert kept["signal_row"].tolist() == [0, 1]
+    np.testing.assert_array_equal(np.load(tmp_path / "signals.npy"), signals[[4, 1]])
