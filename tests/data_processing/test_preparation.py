@@ -1,5 +1,6 @@
 """Preparing many ECGs: stopped and resumed, with workers that die, and without gaps."""
 
+import importlib
 import os
 
 import numpy as np
@@ -106,19 +107,28 @@ def test_other_files_or_settings_begin_anew(to_read, tmp_path, change):
     assert prepared(to_read, tmp_path / "out")[3][0] == 2
 
 
-def test_a_file_that_ends_its_process_is_refused_and_the_others_are_read(tmp_path):
-    chunks = list(preparation._prepared_chunks([("a", ""), ("die", ""), ("b", "")], dies, 2))
-    reasons = [fact["reason"] for _, facts in chunks for fact in facts]
-    assert reasons[0] == reasons[2] == ""
-    assert reasons[1].startswith("reading this file ended its process")
-    assert [len(signals) for signals, _ in chunks] == [1, 0, 1]
+DEADLY = """
+import os
+import numpy as np
 
-
-def dies(jobs):
-    """Stand for the preparation of a chunk; one file ends the process."""
+def prepare(jobs):
     if any(path == "die" for path, _ in jobs):
         os._exit(1)
     return np.zeros((len(jobs), 1000, 12), dtype=np.float32), [{"reason": ""} for _ in jobs]
+"""
+
+
+def test_a_file_that_ends_its_process_is_refused_and_the_others_are_read(tmp_path, monkeypatch):
+    (tmp_path / "deadly.py").write_text(DEADLY)  # workers import it
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(preparation, "_CHUNK_RECORDS", 2)
+    prepare = importlib.import_module("deadly").prepare
+    jobs = [(name, "") for name in ("a", "b", "c", "die", "d")]
+    chunks = list(preparation._prepared_chunks(jobs, prepare, 2))
+    reasons = [fact["reason"] for _, facts in chunks for fact in facts]
+    assert [bool(reason) for reason in reasons] == [False, False, False, True, False]
+    assert reasons[3].startswith("reading this file ended its process")
+    assert sum(len(signals) for signals, _ in chunks) == 4
 
 
 def test_rows_are_taken_out_of_the_store(tmp_path):
