@@ -218,7 +218,7 @@ def _copy_of(item: Original, folder: Path, rng: np.random.Generator) -> Original
     files = [item.path]
     if item.path.suffix == ".hea":
         stem = item.path.with_suffix("")
-        files += [path for path in item.path.parent.glob(f"{stem.name}.*") if path != item.path]
+        files += [stem.with_suffix(s) for s in (".dat", ".mat") if stem.with_suffix(s).exists()]
     spoilt = int(rng.integers(len(files)))
     for number, path in enumerate(files):
         content = path.read_bytes()
