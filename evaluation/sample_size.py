@@ -9,6 +9,8 @@ nobody can say beforehand.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from scipy.stats import norm
 SHRINKAGE = 0.9
 OPTIMISM = 0.05
 RISK_MARGIN = 0.05
+EXPECTED_AUROCS = (0.65, 0.7, 0.75, 0.8, 0.85)
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(200)
 
 
@@ -195,3 +198,67 @@ def auroc_standard_error(auroc: float, *, n_patients: int, prevalence: float) ->
     spread = 1 + half * (1 - auroc) / (2 - auroc) + half * auroc / (1 + auroc)
     variance = auroc * (1 - auroc) * spread / (n_patients**2 * prevalence * (1 - prevalence))
     return math.sqrt(variance)
+
+
+def count_parameters(covariates: Iterable[Mapping[str, Any]]) -> int:
+    """Return the coefficients of a linear model: a category of k levels counts k - 1."""
+    return sum(
+        len(item.get("categories", "")) - 1 if item["kind"] == "category" else 1
+        for item in covariates
+    )
+
+
+def sample_size_table(
+    n_patients: int,
+    n_events: int,
+    *,
+    n_parameters: int,
+    aurocs: Sequence[float] = EXPECTED_AUROCS,
+) -> pd.DataFrame:
+    """Return what a sample allows, for each AUROC that may be expected.
+
+    Parameters
+    ----------
+    n_patients, n_events : int
+        Of the sample; both outcomes must occur.
+    n_parameters : int
+        Coefficients of the clinical model; see :func:`count_parameters`.
+    aurocs : sequence of float
+        Expected AUROCs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `expected_auroc`, `half_width` (of the 95 % interval of an AUROC over all patients),
+        `supported_parameters`, `needed_patients` and `needed_events` (for `n_parameters`),
+        `expected_shrinkage` (of a model of `n_parameters`, without penalty).
+
+    Raises
+    ------
+    ValueError
+        If only one outcome occurs.
+
+    Examples
+    --------
+    >>> table = sample_size_table(314, 50, n_parameters=8)
+    >>> table.loc[table["expected_auroc"] == 0.75, "supported_parameters"].item()
+    4
+    """
+    prevalence = n_events / n_patients
+    rows = []
+    for auroc in aurocs:
+        r2 = cox_snell_r2(auroc, prevalence)
+        needed = required_patients(n_parameters, prevalence=prevalence, r2=r2).max()
+        error = auroc_standard_error(auroc, n_patients=n_patients, prevalence=prevalence)
+        expected = {"prevalence": prevalence, "auroc": auroc}
+        rows.append(
+            {
+                "expected_auroc": auroc,
+                "half_width": norm.ppf(0.975) * error,
+                "supported_parameters": supported_parameters(n_patients, **expected),
+                "needed_patients": int(needed["n_patients"]),
+                "needed_events": int(needed["n_events"]),
+                "expected_shrinkage": expected_shrinkage(n_patients, n_parameters, **expected),
+            }
+        )
+    return pd.DataFrame(rows)

@@ -7,9 +7,11 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from evaluation.sample_size import (
     auroc_standard_error,
+    count_parameters,
     cox_snell_r2,
     expected_shrinkage,
     required_patients,
+    sample_size_table,
     supported_parameters,
 )
 
@@ -63,6 +65,23 @@ def test_the_standard_error_is_the_spread_of_aurocs():
         found.append(roc_auc_score(outcome, rng.normal(size=n_patients) + distance * outcome))
     expected = auroc_standard_error(auroc, n_patients=n_patients, prevalence=prevalence)
     assert np.std(found) == pytest.approx(expected, rel=0.1)
+
+
+def test_the_table_says_what_314_patients_allow():
+    covariates = [
+        {"kind": "number"},
+        {"kind": "binary"},
+        {"kind": "category", "categories": "abcd"},
+    ]
+    assert count_parameters(covariates) == 5
+    table = sample_size_table(314, 50, n_parameters=5)
+    assert table["half_width"].between(0.04, 0.1).all()
+    assert table["half_width"].is_monotonic_decreasing
+    fits = table["supported_parameters"] >= 5
+    assert ((table["needed_patients"] <= 314) == fits).all()
+    assert ((table["expected_shrinkage"] >= 0.9) | ~fits).all()
+    # the published hold-out: 63 patients with three events or so
+    assert sample_size_table(63, 3, n_parameters=5)["half_width"].min() > 0.2
 
 
 @pytest.mark.parametrize(
