@@ -229,7 +229,8 @@ def sample_size_table(
     Returns
     -------
     pandas.DataFrame
-        `expected_auroc`, `half_width` (of the 95 % interval of an AUROC over all patients),
+        `expected_auroc`, `n_parameters`, `half_width` (of the 95 % interval of an AUROC over all
+        patients),
         `supported_parameters`, `needed_patients` and `needed_events` (for `n_parameters`),
         `expected_shrinkage` (of a model of `n_parameters`, without penalty).
 
@@ -254,6 +255,7 @@ def sample_size_table(
         rows.append(
             {
                 "expected_auroc": auroc,
+                "n_parameters": n_parameters,
                 "half_width": norm.ppf(0.975) * error,
                 "supported_parameters": supported_parameters(n_patients, **expected),
                 "needed_patients": int(needed["n_patients"]),

@@ -154,6 +154,21 @@ def comparison_table(run: Artifacts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def sample_size_table(run: Artifacts) -> pd.DataFrame:
+    """Return what the sample allows, one row an expected AUROC."""
+    table = run.read_table("sample_size")
+    return pd.DataFrame(
+        {
+            "If the AUROC is": table["expected_auroc"].map("{:.2f}".format),
+            "its interval will be about": table["half_width"].map("±{:.2f}".format),
+            "Parameters this sample supports": table["supported_parameters"],
+            "Patients the clinical variables need": table["needed_patients"],
+            "of them with the event": table["needed_events"],
+            "Shrinkage to expect here": table["expected_shrinkage"].map("{:.2f}".format),
+        }
+    )
+
+
 _PATHS = ("run_directory", "data_root")  # a path may hold a name
 
 
@@ -229,6 +244,8 @@ def write_report(run: Artifacts) -> Path:
         ],
         comparisons=_table(comparison_table(run)),
         metrics=_table(metric_table(run)),
+        sample_size=_table(sample_size_table(run)),
+        n_parameters=run.read_table("sample_size")["n_parameters"].iloc[0],
         explained=explained,
         variant_names=VARIANT_NAMES,
     )

@@ -101,6 +101,11 @@ TABLES = {
         },
     ),
     "comparisons": Table("03_evaluation/comparisons.csv", "03_evaluate", {"metric": "text"}),
+    "sample_size": Table(
+        "03_evaluation/sample_size.csv",
+        "03_evaluate",
+        {"expected_auroc": "number", "n_parameters": "integer"},
+    ),
     "shap_values": Table(
         "04_explanations/{variant}/shap_values.csv", "04_explain", {"covariate": "text"}
     ),

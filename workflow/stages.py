@@ -66,7 +66,7 @@ STAGES = (
         "03_evaluation",
         EvaluationParameters,
         ("dataset", "*predictions"),
-        ("metrics", "comparisons", "claim"),
+        ("metrics", "comparisons", "sample_size", "claim"),
     ),
     Stage(
         "04",
