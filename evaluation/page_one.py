@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from evaluation.controls import control_warning
 from evaluation.style import VARIANT_STYLES, variant_style
 from evaluation.summary import EvaluationSettings
 
@@ -20,7 +21,8 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        From :func:`evaluation.summary.evaluate`, of one target.
+        From :func:`evaluation.summary.evaluate`, of one target; `controls` of
+        :func:`evaluation.controls.control_table` where they were made.
     settings : EvaluationSettings
         Those it was made with.
 
@@ -35,6 +37,8 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
         (metrics["metric"] == "auroc_mean_within_fold") & (metrics["level"] == "patient")
     ]
     warnings = [claim["warning"], _not_above_chance(primary), _few_events_a_fold(tables)]
+    if "controls" in tables:
+        warnings.append(control_warning(tables["controls"]))
     first = primary.iloc[0]
     return {
         "verdict": claim["verdict"],

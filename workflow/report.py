@@ -154,6 +154,23 @@ def comparison_table(run: Artifacts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def control_table(run: Artifacts) -> pd.DataFrame:
+    """Return the negative controls, one row a trait or model."""
+    table = run.read_table("controls").replace({"what": VARIANT_NAMES})
+    intervals = [
+        _with_interval(pd.DataFrame([row]).set_index("what"), str(row["what"]))
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(
+        {
+            "Predicted from": table["what"],
+            "Kind": table["kind"],
+            "AUROC, mean within folds": intervals,
+            "p (permutation)": table["p_value"].map("{:.3f}".format),
+        }
+    )
+
+
 def sample_size_table(run: Artifacts) -> pd.DataFrame:
     """Return what the sample allows, one row an expected AUROC."""
     table = run.read_table("sample_size")
@@ -245,6 +262,7 @@ def write_report(run: Artifacts) -> Path:
         comparisons=_table(comparison_table(run)),
         metrics=_table(metric_table(run)),
         sample_size=_table(sample_size_table(run)),
+        controls=_table(control_table(run)),
         n_parameters=run.read_table("sample_size")["n_parameters"].iloc[0],
         explained=explained,
         variant_names=VARIANT_NAMES,

@@ -101,6 +101,9 @@ TABLES = {
         },
     ),
     "comparisons": Table("03_evaluation/comparisons.csv", "03_evaluate", {"metric": "text"}),
+    "controls": Table(
+        "03_evaluation/controls.csv", "03_evaluate", {"what": "text", "kind": "text"}
+    ),
     "sample_size": Table(
         "03_evaluation/sample_size.csv",
         "03_evaluate",

@@ -65,8 +65,8 @@ STAGES = (
         "03_evaluate",
         "03_evaluation",
         EvaluationParameters,
-        ("dataset", "*predictions"),
-        ("metrics", "comparisons", "sample_size", "claim"),
+        ("dataset", "patients", "records", "*predictions"),
+        ("metrics", "comparisons", "sample_size", "controls", "claim"),
     ),
     Stage(
         "04",
