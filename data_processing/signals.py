@@ -13,8 +13,10 @@ from datetime import datetime
 
 import numpy as np
 
+from data_processing.calibration_pulse import cut_calibration_pulse
 from data_processing.chain import SignalChain, check_rate
 from data_processing.errors import ECGError
+from data_processing.lead_checks import suspected_electrodes
 from data_processing.leads import (
     LEADS,
     check_limb_leads,
@@ -30,7 +32,14 @@ MAX_MISSING_SHARE = 0.01  # of a lead's samples, all gaps together
 # the range spans a factor of 160, so of V, mV and uV at most one unit can fit.
 PLAUSIBLE_MV = (0.05, 8.0)
 _PER_MV = {"mv": 1.0, "millivolt": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3}
-_PER_MV |= {"v": 1e3, "volt": 1e3, "nv": 1e-6}
+_PER_MV |= {"v": 1e3, "volt": 1e3, "nv": 1e-6, "0.1mv": 0.1, "1e-4v": 0.1}
+_TYPICAL_MV = (0.2, 2.2)
+_LIKELY_UNITS = {
+    "units of 0.1 mV": 10.0,
+    "ADC counts at 200 a mV": 200.0,
+    "microvolts or ADC counts at 1000 a mV": 1000.0,
+}
+SUSPECT_MV = 3.0  # accepted, but larger than the typical deflection of any of those ECGs
 
 
 @dataclass
@@ -54,6 +63,8 @@ class ECG:
         Date and time of recording, when the file has one.
     notes
         What was repaired or only roughly right; part of the record's quality.
+    suspicions
+        What may be wrong with leads or scale, in words; the signal was not changed for it.
     file_sha256
         Hash of the file that holds the samples; set by the reader.
     """
@@ -64,6 +75,7 @@ class ECG:
     proof: dict[str, str]
     recorded_at: datetime | None = None
     notes: tuple[str, ...] = ()
+    suspicions: tuple[str, ...] = ()
     file_sha256: str = field(default="", repr=False)
 
 
@@ -85,7 +97,7 @@ def to_contract(
     lead_names
         One name a channel, any usual spelling; see ``canonical_lead``.
     unit
-        V, mV, uV or nV; one for all channels or one each.
+        V, mV, uV, nV or 0.1 mV (also written 1e-4 V); one for all channels or one each.
     rate_hz
         Sampling rate, 50 to 10 000 Hz.
     source_format
@@ -130,26 +142,29 @@ def to_contract(
         )
     millivolts, stored = order_leads(samples * factors, lead_names)
     columns = [LEADS.index(lead) for lead in stored]
+    millivolts, pulse = cut_calibration_pulse(millivolts, columns, rate_hz)
     n_gaps = _fill_gaps(millivolts, columns, rate_hz)
     derive_limb_leads(millivolts, stored)
-    _check_amplitude(millivolts)
-    level, note = check_limb_leads(millivolts, stored, step_mv=step * float(factors[0]))
-    notes = [f"{n_gaps} short gaps filled"] if n_gaps else []
+    large = _check_amplitude(millivolts)
+    limb = check_limb_leads(millivolts, stored, step_mv=step * float(factors[0]))
+    electrodes = suspected_electrodes(millivolts, rate_hz) if not limb.suspicion else ()
+    gaps = f"{n_gaps} short gaps filled" if n_gaps else ""
     return ECG(
         signal_mv=millivolts.astype(np.float32),
         rate_hz=float(rate_hz),
         source_format=source_format,
-        proof={"unit": "checked", "scale": "declared", "leads": level},
-        notes=tuple(notes + [note] * bool(note)),
+        proof={"unit": "checked", "scale": "declared", "leads": limb.level},
+        notes=tuple(text for text in (pulse, gaps, limb.note) if text),
+        suspicions=tuple(text for text in (large, limb.suspicion, *electrodes) if text),
     )
 
 
 def _millivolts_per(unit: str) -> float:
-    factor = _PER_MV.get(str(unit).strip().lower())
+    factor = _PER_MV.get("".join(str(unit).lower().split()).strip("[]()"))
     if factor is None:
         raise ECGError(
-            f"unit must be V, mV, uV or nV, got {str(unit)[:20]!r}. Export the ECG in physical "
-            "units."
+            f"unit must be V, mV, uV, nV or 0.1 mV, got {str(unit)[:20]!r}. Export the ECG in "
+            "physical units."
         )
     return factor
 
@@ -183,16 +198,26 @@ def _typical_deflection_mv(millivolts: np.ndarray) -> float:
     return float(np.median(np.percentile(distance, 99, axis=0)))
 
 
-def _check_amplitude(millivolts: np.ndarray) -> None:
+def _check_amplitude(millivolts: np.ndarray) -> str:
+    """Refuse what cannot be millivolts; return a suspicion where it hardly can."""
     low, high = PLAUSIBLE_MV
     typical = _typical_deflection_mv(millivolts)
+    likely = [
+        name
+        for name, per_mv in _LIKELY_UNITS.items()
+        if _TYPICAL_MV[0] <= typical / per_mv <= _TYPICAL_MV[1]
+    ]
+    cause = " or ".join(likely) or "ADC counts"
     if typical > high:
         raise ECGError(
             f"amplitude must be below {high:g} mV in the median lead, got {typical:.3g}. These "
-            "look like microvolts or ADC counts labelled mV: correct the unit or gain in the file."
+            f"look like {cause} labelled mV: correct the unit or gain in the file."
         )
     if typical < low:
         raise ECGError(
             f"amplitude must be above {low:g} mV in the median lead, got {typical:.3g}. The "
             "signal is empty or in volts labelled mV: correct the unit or gain in the file."
         )
+    if typical > SUSPECT_MV:
+        return f"amplitude is {typical:.1f} mV in the median lead; it may be in {cause}"
+    return ""

@@ -76,7 +76,7 @@ def test_an_uncalibrated_record_is_refused(tmp_path, make_ecg, write_wfdb, gain)
 
 def test_counts_labelled_millivolts_are_refused(tmp_path, make_ecg, write_wfdb):
     header = write_wfdb(tmp_path / "E1", make_ecg(4), gain="1(0)/mV")
-    with pytest.raises(ECGError, match="ADC counts labelled mV"):
+    with pytest.raises(ECGError, match="ADC counts at 1000 a mV labelled mV"):
         read_ecg(header)
 
 

@@ -24,7 +24,11 @@ def test_a_good_ecg_comes_back_as_float32_with_checked_leads(make_ecg):
     assert ecg.proof == {"unit": "checked", "scale": "declared", "leads": "checked"}
 
 
-@pytest.mark.parametrize(("unit", "per_mv"), [("uV", 1e3), ("µV", 1e3), ("V", 1e-3), ("MV", 1.0)])
+UNITS = [("uV", 1e3), ("µV", 1e3), ("[uV]", 1e3), ("V", 1e-3), ("MV", 1.0)]
+UNITS += [("1e-4 V", 10.0), ("0.1 mV", 10.0)]
+
+
+@pytest.mark.parametrize(("unit", "per_mv"), UNITS)
 def test_units_become_millivolts(make_ecg, unit, per_mv):
     signal = make_ecg(1)
     np.testing.assert_allclose(contract(signal * per_mv, unit=unit).signal_mv, signal, atol=1e-5)
@@ -54,20 +58,33 @@ def swapped(signal, a, b):
 
 
 @pytest.mark.parametrize("pair", [("aVL", "aVF"), ("I", "II"), ("III", "aVR"), ("II", "III")])
-def test_swapped_limb_leads_are_refused(make_ecg, pair):
-    with pytest.raises(ECGError, match="limb leads must fit III = II - I"):
-        contract(swapped(make_ecg(4), *pair))
+def test_exchanged_limb_leads_are_suspected_and_not_changed(make_ecg, pair):
+    signal = swapped(make_ecg(4), *pair)
+    ecg = contract(signal)
+    assert ecg.suspicions == (f"{pair[0]} and {pair[1]} look exchanged in the file",)
+    assert ecg.proof["leads"] == "declared"
+    assert "limb leads disagree by" in ecg.notes[0]
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=1e-6)
 
 
-@pytest.mark.parametrize(("factor", "level"), [(1.0, "checked"), (-1.0, None), (0.4, None)])
-def test_an_inverted_or_misscaled_limb_lead_is_refused(make_ecg, factor, level):
+def test_an_inverted_limb_lead_is_suspected(make_ecg):
     signal = make_ecg(5)
-    signal[:, 5] *= factor
-    if level:
-        assert contract(signal).proof["leads"] == level
-    else:
-        with pytest.raises(ECGError, match="aVF"):
-            contract(signal)
+    signal[:, 5] *= -1
+    assert contract(signal).suspicions == ("aVF looks inverted in the file",)
+
+
+def test_limb_leads_with_a_gain_each_are_refused_with_the_cause(make_ecg):
+    signal = make_ecg(5, noise_mv=0)
+    signal[:, :6] *= [1.0, 0.3, 1.2, 2.0, 0.9, 3.0]
+    with pytest.raises(ECGError, match=r"They fit when each is scaled by another factor: the gai"):
+        contract(signal)
+
+
+def test_limb_leads_that_nothing_explains_are_refused(make_ecg):
+    signal = make_ecg(5)
+    signal[:, 5] = make_ecg(77)[:, 5]
+    with pytest.raises(ECGError, match=r"got aVF .* No exchange of two leads explains it"):
+        contract(signal)
 
 
 def test_limb_leads_that_fit_only_roughly_are_declared_and_noted(make_ecg):
@@ -101,14 +118,59 @@ def test_short_gaps_are_filled_and_noted_long_ones_refused(make_ecg):
 @pytest.mark.parametrize(
     ("factor", "message"),
     [
-        (1000, "look like microvolts or ADC counts"),
-        (200, "ADC counts"),
+        (1000, "look like .*microvolts or ADC counts at 1000 a mV labelled mV"),
+        (200, "look like ADC counts at 200 a mV labelled mV"),
+        (12, "look like units of 0.1 mV labelled mV"),
         (1e-3, "volts labelled mV"),
     ],
 )
 def test_a_scale_that_cannot_be_millivolts_is_refused(make_ecg, factor, message):
     with pytest.raises(ECGError, match=message):
-        contract(make_ecg(9) * factor)
+        contract(of_usual_size(make_ecg(9)) * factor)
+
+
+def of_usual_size(signal):
+    """Return an ECG scaled so that its typical deflection is 0.7 mV."""
+    distance = np.abs(signal - np.median(signal, axis=0))
+    return signal * 0.7 / np.median(np.percentile(distance, 99, axis=0))
+
+
+def test_an_amplitude_that_no_public_ecg_has_is_suspected(make_ecg):
+    signal = of_usual_size(make_ecg(9))
+    assert not any("amplitude" in text for text in contract(signal).suspicions)
+    suspicion = contract(signal * 10).suspicions[0]
+    assert suspicion.endswith("it may be in units of 0.1 mV")
+
+
+@pytest.fixture
+def with_pulse(make_ecg):
+    """Return a maker of ECGs with a calibration pulse at one end."""
+
+    def make(end, *, height_mv=1.0, seconds=0.2, leads=LEADS):
+        signal = make_ecg(12) + 0.3
+        part = np.tile(signal[:1], (150, 1)) * 0 + 0.3
+        part[20 : 20 + round(seconds * 500)] += height_mv
+        return np.concatenate([part, signal] if end == "start" else [signal, part])
+
+    return make
+
+
+@pytest.mark.parametrize("end", ["start", "end"])
+@pytest.mark.parametrize("height_mv", [1.0, 0.5])
+def test_a_calibration_pulse_is_cut_off(with_pulse, make_ecg, end, height_mv):
+    ecg = contract(with_pulse(end, height_mv=height_mv))
+    assert ecg.notes[0].startswith("calibration pulse cut off")
+    assert ecg.notes[0].endswith(f"at the {end})")
+    assert ecg.proof["leads"] == "checked"
+    assert 5000 <= len(ecg.signal_mv) < 5020
+    inner = ecg.signal_mv[-5000:] if end == "start" else ecg.signal_mv[:5000]
+    np.testing.assert_allclose(inner, make_ecg(12) + 0.3, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"seconds": 0.02}, {"height_mv": 0.1}])
+def test_what_is_no_calibration_pulse_stays(with_pulse, change):
+    signal = with_pulse("start", **change)
+    assert len(contract(signal).signal_mv) == len(signal)
 
 
 def test_an_empty_signal_never_becomes_zeros():
@@ -119,7 +181,10 @@ def test_an_empty_signal_never_becomes_zeros():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"unit": "counts"}, "unit must be V, mV, uV or nV, got 'counts'. Export the ECG in"),
+        (
+            {"unit": "counts"},
+            "unit must be V, mV, uV, nV or 0.1 mV, got 'counts'. Export the ECG in",
+        ),
         ({"rate_hz": 0}, "rate_hz must be between 50 and 10000 Hz, got 0."),
         ({"rate_hz": float("nan")}, "rate_hz must be between 50 and 10000 Hz, got nan."),
         ({"names": ["I", "MLII", *LEADS[2:]]}, "missing: II (other channels: 1). Export all"),
