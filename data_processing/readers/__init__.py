@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_processing.errors import ECGError
-from data_processing.readers import dicom, hl7_aecg, muse_xml, wfdb_files
+from data_processing.readers import dicom, hl7_aecg, muse_xml, scp_ecg, wfdb_files
 from data_processing.signals import ECG
 
 __all__ = ["FORMATS", "read_ecg"]
@@ -19,6 +19,7 @@ _READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], ECG]]] = {
     "DICOM": (dicom.matches, dicom.read),
     "GE MUSE XML": (muse_xml.matches, muse_xml.read),
     "HL7 aECG": (hl7_aecg.matches, hl7_aecg.read),
+    "SCP-ECG": (scp_ecg.matches, scp_ecg.read),
     "WFDB": (wfdb_files.matches, wfdb_files.read),
 }
 FORMATS = tuple(_READERS)
