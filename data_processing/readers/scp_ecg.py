@@ -28,6 +28,7 @@ from data_processing.signals import ECG, to_contract
 
 _LEADS = dict(zip((1, 2, 61, 62, 63, 64, 3, 4, 5, 6, 7, 8), LEADS, strict=True))
 _MOST_BYTES = 16 << 20  # 12 leads of at most 64 KiB each, twice, and some text
+_MOST_SAMPLES = 150_000  # five minutes at 500 Hz
 _HEADER, _POINTER = 16, 10
 _DATE, _TIME, _LAST = 25, 26, 255
 _MOST_FACTOR = 4  # one sample for at most so many outside the protected zones
@@ -157,6 +158,11 @@ def _leads(body: bytes) -> tuple[list[_Lead], bool, int]:
     first, last = ranges.pop()
     if not 1 <= first <= last:
         raise ECGError(f"SCP-ECG leads must begin at sample 1 or later, they do not. {_AGAIN}")
+    if last - first >= _MOST_SAMPLES:
+        raise ECGError(
+            f"SCP-ECG must have at most {_MOST_SAMPLES} samples a lead, got {last - first + 1}. "
+            "Export ten seconds."
+        )
     return leads, bool(flags & 1), n_leads
 
 

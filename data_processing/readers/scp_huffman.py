@@ -15,6 +15,7 @@ from data_processing.errors import ECGError
 
 _DEFAULT = 19999
 _MOST_BITS = 32  # the base code has 4 bytes
+_MOST_BYTES = 20_000  # the default table would have 173
 _ROW = struct.Struct("<BBBhI")
 _AGAIN = "Export the ECG again."
 
@@ -69,8 +70,10 @@ def parse_tables(body: bytes) -> list[Table]:
     ECGError
         If a table is cut off or impossible.
     """
-    if len(body) < 2:
-        raise ECGError(f"SCP-ECG section 2 must hold its tables, it is too short. {_AGAIN}")
+    if not 2 <= len(body) <= _MOST_BYTES:
+        raise ECGError(
+            f"SCP-ECG section 2 must have 2 to {_MOST_BYTES} bytes, got {len(body)}. {_AGAIN}"
+        )
     n_tables = int.from_bytes(body[:2], "little")
     if n_tables == _DEFAULT:
         return [default_table()]
@@ -121,7 +124,8 @@ def decode(content: bytes, n_values: int, tables: list[Table]) -> np.ndarray:
     if n_values > len(bits):
         raise ECGError(_mismatch("fewer"))
     values: list[int] = []
-    table, lengths, place = tables[0], _lengths(tables[0]), 0
+    sizes = [sorted({len(prefix) for prefix in table}) for table in tables]
+    table, lengths, place = tables[0], sizes[0], 0
     while len(values) < n_values:
         for length in lengths:
             code = table.get(bits[place : place + length])
@@ -131,8 +135,7 @@ def decode(content: bytes, n_values: int, tables: list[Table]) -> np.ndarray:
             raise ECGError(_mismatch("fewer" if place + lengths[-1] > len(bits) else "unknown"))
         place += length
         if code.is_switch:
-            table = tables[code.value - 1]
-            lengths = _lengths(table)
+            table, lengths = tables[code.value - 1], sizes[code.value - 1]
         else:
             values.append(code.value + _signed(bits[place : place + code.n_extra_bits]))
             place += code.n_extra_bits
@@ -141,10 +144,6 @@ def decode(content: bytes, n_values: int, tables: list[Table]) -> np.ndarray:
     if len(bits) - place >= 32:
         raise ECGError(_mismatch("more"))
     return np.array(values, dtype=np.int64)
-
-
-def _lengths(table: Table) -> list[int]:
-    return sorted({len(prefix) for prefix in table})
 
 
 def _signed(bits: str) -> int:
