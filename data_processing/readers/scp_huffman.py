@@ -123,27 +123,33 @@ def decode(content: bytes, n_values: int, tables: list[Table]) -> np.ndarray:
     bits = "".join(f"{byte:08b}" for byte in content)
     if n_values > len(bits):
         raise ECGError(_mismatch("fewer"))
-    values: list[int] = []
     sizes = [sorted({len(prefix) for prefix in table}) for table in tables]
-    table, lengths, place = tables[0], sizes[0], 0
-    while len(values) < n_values:
-        for length in lengths:
-            code = table.get(bits[place : place + length])
-            if code is not None:
-                break
-        else:
-            raise ECGError(_mismatch("fewer" if place + lengths[-1] > len(bits) else "unknown"))
+    values: list[int] = []
+    now = place = 0
+    for _ in range(2 * n_values):  # at most one change of table a number
+        code, length = _next_code(bits, place, tables[now], sizes[now])
         place += length
         if code.is_switch:
-            table, lengths = tables[code.value - 1], sizes[code.value - 1]
-        else:
-            values.append(code.value + _signed(bits[place : place + code.n_extra_bits]))
-            place += code.n_extra_bits
+            now = code.value - 1
+            continue
+        values.append(code.value + _signed(bits[place : place + code.n_extra_bits]))
+        place += code.n_extra_bits
+        if len(values) == n_values:
+            break
     if place > len(bits):
         raise ECGError(_mismatch("fewer"))
-    if len(bits) - place >= 32:
+    if len(values) < n_values or len(bits) - place >= 32:
         raise ECGError(_mismatch("more"))
     return np.array(values, dtype=np.int64)
+
+
+def _next_code(bits: str, place: int, table: Table, sizes: list[int]) -> tuple[Code, int]:
+    """Return the code at a place and the length of its prefix."""
+    for length in sizes:
+        code = table.get(bits[place : place + length])
+        if code is not None:
+            return code, length
+    raise ECGError(_mismatch("fewer" if place + sizes[-1] > len(bits) else "unknown"))
 
 
 def _signed(bits: str) -> int:
