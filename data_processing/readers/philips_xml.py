@@ -40,7 +40,7 @@ from data_processing.readers.xml_files import (
 from data_processing.signals import ECG, to_contract
 
 _VERSIONS = ("1.03", "1.04", "1.04.01", "1.04.02")
-_MOST_SAMPLES = 150_000  # five minutes at 500 Hz
+_MOST_SAMPLES = 60_000  # two minutes at 500 Hz
 _MOST_LEADS = 16
 _CODE_BITS = 10
 _MOST_CODE = (1 << _CODE_BITS) - 2  # the last one ends the data

@@ -2,7 +2,8 @@
 
 There is no public specification; the layout is that of genuine exports (version 1.2). The rhythm
 lies below ``wav``, the median beat below ``var``. ``ecgWaveformMXG`` states unit, size of a step
-and the number that marks an invalid sample; each lead is an attribute of whole numbers.
+and the number that marks an invalid sample; each lead is an attribute of whole numbers. The date
+is blank in the genuine files at hand (anonymised): that it is ISO 8601 is assumed.
 """
 
 from __future__ import annotations

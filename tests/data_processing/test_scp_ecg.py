@@ -171,7 +171,8 @@ def test_differences_of_more_than_16_bits_come_back_as_devices_wrap_them(order, 
 
 
 def test_the_default_table_is_the_one_of_the_standard():
-    # EN 1064:2005, table C.1: prefix bits, code bits, base value, base code as stored.
+    # prEN 1064, C.2.7.4, as two public decoders have it (PixelMed, biosig): bits of prefix and
+    # code, base value, base code as stored.
     rows = [(1, 1, 0, 0), (3, 3, 1, 1), (3, 3, -1, 5), (4, 4, 2, 3), (4, 4, -2, 11), (5, 5, 3, 7)]
     rows += [(5, 5, -3, 23), (6, 6, 4, 15), (6, 6, -4, 47), (7, 7, 5, 31), (7, 7, -5, 95)]
     rows += [(8, 8, 6, 63), (8, 8, -6, 191), (9, 9, 7, 127), (9, 9, -7, 383), (10, 10, 8, 255)]
@@ -428,6 +429,12 @@ BEATS = (
         (
             lambda s: s.update({2: struct.pack("<HHBBBhI", 1, 1, 1, 1, 1, 0, 0)}),
             COUNTED.format("unknown"),
+        ),
+        (  # a table of nothing but a change to itself
+            lambda s: s.update(
+                {2: struct.pack("<HHBBBhI", 1, 1, 1, 1, 0, 1, 0), 6: s[6][:30] + bytes(len(s[6]))}
+            ),
+            COUNTED.format("more"),
         ),
     ],
 )

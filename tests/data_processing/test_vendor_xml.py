@@ -261,7 +261,7 @@ PHILIPS_LEADS = (
     "Philips leads must begin with I, II, III, aVR, aVL, aVF, they do not. Export a standard "
     "12-lead ECG."
 )
-PHILIPS_LENGTH = f"Philips rhythm must have 3 to 150000 samples a lead. {AGAIN}"
+PHILIPS_LENGTH = f"Philips rhythm must have 3 to 60000 samples a lead. {AGAIN}"
 PHILIPS_16 = f"Philips samples must be signed, of 16 bits, without offset. {AGAIN}"
 PHILIPS_METHOD = (
     "Philips samples must be Base64 with XLI compression, they are not. Export the ECG with "
@@ -416,7 +416,8 @@ PHILIPS = [
     (swap("V3 ", f"{CANARY} "), LEFT),
     (sub(r"(</parsedwaveforms)", r"*\1"), f"Philips samples must be Base64, they are not. {AGAIN}"),
     (put(0, b"\xff\xff\xff\xff"), PHILIPS_CUT),
-    (put(0, b"\0\0\0\0"), PHILIPS_CUT),  # the public package never returns from such a length
+    (put(0, b"\0\0\0\0"), PHILIPS_CUT),
+    (put(0, b"\xf8\xff\xff\xff"), PHILIPS_CUT),  # -8: sierraecg 0.4.0 never returns from it
     (put(8, b"\xff\xff"), PHILIPS_COUNT),
     (put(8, b"\x00\x38\x40"), f"Philips samples must be XLI, a code is not. {AGAIN}"),
     (blocks(lambda c: c.__delitem__(slice(-30, None))), PHILIPS_CUT),
