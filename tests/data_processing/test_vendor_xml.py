@@ -267,6 +267,11 @@ PHILIPS_METHOD = (
     "Philips samples must be Base64 with XLI compression, they are not. Export the ECG with "
     "compression."
 )
+# Each code stands for a string longer by one than the last; the longest then comes 20 000 times.
+_CODES = [0, *range(256, 1022), *[1020] * 20_000]
+_BITS = "".join(f"{code:010b}" for code in _CODES).ljust(207_672, "0")
+BOMB_BLOCK = int(_BITS, 2).to_bytes(len(_BITS) // 8, "big")
+BOMB_BLOCK = struct.pack("<IHh", len(BOMB_BLOCK), 1, 0) + BOMB_BLOCK
 CARDIOSOFT_COUNT = f"CardioSoft leads must hold as many samples as the strip counts. {AGAIN}"
 
 SAPPHIRE = [
@@ -417,7 +422,8 @@ PHILIPS = [
     (sub(r"(</parsedwaveforms)", r"*\1"), f"Philips samples must be Base64, they are not. {AGAIN}"),
     (put(0, b"\xff\xff\xff\xff"), PHILIPS_CUT),
     (put(0, b"\0\0\0\0"), PHILIPS_CUT),
-    (put(0, b"\xf8\xff\xff\xff"), PHILIPS_CUT),  # -8: sierraecg 0.4.0 never returns from it
+    (put(0, b"\xf8\xff\xff\xff"), PHILIPS_CUT),
+    (blocks(lambda c: c.__setitem__(slice(None), BOMB_BLOCK * 12)), PHILIPS_COUNT),
     (put(8, b"\xff\xff"), PHILIPS_COUNT),
     (put(8, b"\x00\x38\x40"), f"Philips samples must be XLI, a code is not. {AGAIN}"),
     (blocks(lambda c: c.__delitem__(slice(-30, None))), PHILIPS_CUT),
