@@ -12,15 +12,28 @@ from pathlib import Path
 
 from data_processing.declared import DeclaredSignal
 from data_processing.errors import ECGError
-from data_processing.readers import dicom, hl7_aecg, muse_xml, wfdb_files
+from data_processing.readers import (
+    cardiosoft_xml,
+    dicom,
+    hl7_aecg,
+    muse_xml,
+    philips_xml,
+    sapphire_xml,
+    scp_ecg,
+    wfdb_files,
+)
 from data_processing.signals import ECG
 
 __all__ = ["FORMATS", "read_ecg"]
 
 _READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], ECG]]] = {
     "DICOM": (dicom.matches, dicom.read),
+    "GE CardioSoft XML": (cardiosoft_xml.matches, cardiosoft_xml.read),
     "GE MUSE XML": (muse_xml.matches, muse_xml.read),
+    "GE Sapphire XML": (sapphire_xml.matches, sapphire_xml.read),
     "HL7 aECG": (hl7_aecg.matches, hl7_aecg.read),
+    "Philips Sierra XML": (philips_xml.matches, philips_xml.read),
+    "SCP-ECG": (scp_ecg.matches, scp_ecg.read),
     "WFDB": (wfdb_files.matches, wfdb_files.read),
 }
 _ARRAY_READERS: dict[

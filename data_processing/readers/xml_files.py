@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, parse
 
 from data_processing.errors import ECGError
 
 _MOST_BYTES = 200 << 20
+_AGAIN = "Export the ECG again."
 _ROOT = re.compile(rb"<(?:[\w.-]+:)?([A-Za-z_][\w.-]*)[\s>/]")
 
 
@@ -50,7 +53,7 @@ def parse_xml(path: Path) -> Any:
         ) from None
     except (ParseError, UnicodeError, ValueError, LookupError):
         raise ECGError(
-            "XML file must be well-formed, it is damaged or cut off. Export the ECG again."
+            "XML file must be well-formed, it is damaged or cut off. " + _AGAIN
         ) from None
 
 
@@ -71,3 +74,44 @@ def text_of(element: Any, name: str) -> str:
     """Return the text of the first direct child of a name; empty where there is none."""
     found = children(element, name)
     return (found[0].text or "").strip() if found else ""
+
+
+def number_above_0(text: str | None, what: str) -> float:
+    """Return a number that a file states.
+
+    Parameters
+    ----------
+    text
+        As written; it is never quoted.
+    what
+        What it is, for the message: ``"CardioSoft SampleRate"``.
+
+    Raises
+    ------
+    ECGError
+        If it is none, or not finite and above 0.
+    """
+    try:
+        number = float(text or "")
+    except ValueError:
+        number = np.nan
+    if not (np.isfinite(number) and number > 0):
+        raise ECGError(f"{what} must be a number above 0, it is not. {_AGAIN}")
+    return number
+
+
+def samples_16_bit(words: Sequence[str], what: str) -> np.ndarray:
+    """Return samples written as whole numbers of 16 bits, (n_samples,) int64.
+
+    Raises
+    ------
+    ECGError
+        If a word is no such number.
+    """
+    try:
+        samples = np.array(words, dtype=np.str_).astype(np.int64)
+    except (ValueError, OverflowError):
+        raise ECGError(f"{what} must be whole numbers, one is not. {_AGAIN}") from None
+    if samples.size and np.abs(samples).max() > 1 << 15:
+        raise ECGError(f"{what} must be numbers of 16 bits, one is larger. {_AGAIN}")
+    return samples

@@ -7,7 +7,7 @@ import pytest
 
 from data_processing.preparation import prepare_one
 from data_processing.quality import assess_quality
-from data_processing.readers import read_ecg
+from data_processing.readers import FORMATS, read_ecg
 from data_processing.signals import ECGError, SignalChain
 
 
@@ -48,12 +48,12 @@ def flip_a_bit(header):
         (flip_a_bit, "WFDB samples must have the checksum of the header"),
         (
             lambda h: h.write_text("not a header"),
-            "path must be an ECG file (DICOM, GE MUSE XML, HL7 aECG, WFDB), got an unknown",
+            f"path must be an ECG file ({', '.join(FORMATS)}), got an unknown",
         ),
         (lambda h: h.write_text("E1 12 500 5000\n"), "WFDB header must list the leads, got none."),
         (
             lambda h: h.unlink(),
-            "path must be an ECG file (DICOM, GE MUSE XML, HL7 aECG, WFDB), got no such file.",
+            f"path must be an ECG file ({', '.join(FORMATS)}), got no such file.",
         ),
         (lambda h: h.write_text("E1/2 12 500 5000\nE1a 2500\nE1b 2500\n"), "must have one segment"),
     ],
