@@ -52,7 +52,7 @@ def cut_calibration_pulse(
 
 def _pulse(part: np.ndarray, rate_hz: float) -> int:
     """Return where a pulse ends, in samples from the outer end; 0 if there is none."""
-    is_whole = np.isfinite(part).all(axis=1)
+    is_whole = np.asarray(np.isfinite(part).all(axis=1))
     if is_whole.mean() < 0.5:
         return 0
     # Heights count from each lead's lower quartile: the pulse is short, and offsets differ.
