@@ -35,7 +35,9 @@ def fitted(ecgs: list[ECG]) -> np.ndarray:
     """Return leads I and II from V1 to V6 by least squares, each ECG with the same power."""
     chest, limb = [], []
     for ecg in ecgs:
-        steps = lead_checks._steps(ecg.signal_mv.astype(np.float64), ecg.rate_hz)
+        steps = lead_checks._steps(
+            lead_checks.block_means(ecg.signal_mv.astype(np.float64), ecg.rate_hz)
+        )
         steps /= np.sqrt((steps[:, [0, 1, *range(6, 12)]] ** 2).mean())
         chest.append(steps[:, 6:])
         limb.append(steps[:, :2])

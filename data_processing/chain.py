@@ -13,12 +13,17 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy.signal import butter, resample_poly, sosfiltfilt
+from scipy.signal import butter, iirnotch, resample_poly, sosfiltfilt, tf2sos
 
 from data_processing.errors import ECGError
 from data_processing.leads import LEADS
 
-_PAD_SECONDS = 3.0  # mirrored at both ends before filtering, against transients
+_PAD_SECONDS = 3.0  # mirrored at both ends before filtering, against transients; at least
+_PAD_PERIODS = 1.5  # of the high-pass corner
+_NOTCH_QUALITY = 30.0  # 50 Hz: 1.7 Hz wide
+# High-pass and low-pass corners in Hz. Diagnostic: AHA/ACC/HRS 2007, doi
+# 10.1161/CIRCULATIONAHA.106.180200.
+FILTERS = {"off": (0.0, 0.0), "standard": (0.5, 40.0), "diagnostic": (0.05, 150.0)}
 _SOURCE_RATES_HZ = (50.0, 10_000.0)
 
 
@@ -37,15 +42,21 @@ def _butterworth(order: int, cut_hz: float, kind: str, rate_hz: float) -> np.nda
     return np.asarray(butter(order, cut_hz, kind, fs=rate_hz, output="sos"))
 
 
+@functools.cache
+def _notch(notch_hz: float, rate_hz: float) -> np.ndarray:
+    coefficients: Any = iirnotch(notch_hz, _NOTCH_QUALITY, rate_hz)
+    return np.asarray(tf2sos(*coefficients))
+
+
 @dataclass(frozen=True)
 class SignalChain:
     """From an ECG at any rate to the network's input: filter, resample, cut to length.
 
-    1. Butterworth high-pass and low-pass, each of ``filter_order``, forward and backward (no
-       delay; the slope doubles), at the source rate.
+    1. Notch against the mains, Butterworth high-pass and low-pass, each of ``filter_order``,
+       forward and backward (no delay; the slope doubles), at the source rate.
     2. Polyphase resampling with its own anti-alias filter (``scipy.signal.resample_poly``).
     3. The central ``duration_seconds``. A shorter ECG is refused, or centred between zeros (the
-       baseline after the high-pass) if ``pad_short``.
+       baseline after the high-pass) if ``pad_short``; see ``valid_samples``.
 
     Parameters
     ----------
@@ -57,6 +68,8 @@ class SignalChain:
         High-pass corner (-6 dB after both passes), 0 = off.
     high_cut_hz
         Low-pass corner, 0 = off; below half of both rates.
+    notch_hz
+        50 or 60 against the mains, 0 = off; below half of the source rate.
     filter_order
         Order of one pass of each filter.
     pad_short
@@ -72,6 +85,7 @@ class SignalChain:
     duration_seconds: float = 10.0
     low_cut_hz: float = 0.5
     high_cut_hz: float = 40.0
+    notch_hz: float = 0.0
     filter_order: int = 2
     pad_short: bool = False
 
@@ -86,6 +100,7 @@ class SignalChain:
                 self.high_cut_hz == 0 or self.low_cut_hz < self.high_cut_hz < self.rate_hz / 2,
                 f"0 (off), or above low_cut_hz and below half of rate_hz ({self.rate_hz / 2:g})",
             ),
+            ("notch_hz", self.notch_hz in (0, 50, 60), "0 (off), 50 or 60"),
         )
         for name, is_met, rule in rules:
             if not is_met:
@@ -136,16 +151,48 @@ class SignalChain:
         resampled = self._resample(self._filter(signal, rate_hz), rate_hz)
         return np.ascontiguousarray(self._fit_length(resampled), dtype=np.float32)
 
+    def valid_samples(self, n_samples: int, rate_hz: float) -> tuple[int, int]:
+        """Return where the prepared ECG holds signal and not padding.
+
+        Parameters
+        ----------
+        n_samples, rate_hz
+            Of the ECG before the chain.
+
+        Returns
+        -------
+        start, stop
+            First sample of the signal, and the first after it; 0 and ``n_samples`` of the chain
+            where nothing was padded.
+        """
+        n_kept = min(math.ceil(round(n_samples * self.rate_hz / rate_hz, 6)), self.n_samples)
+        start = (self.n_samples - n_kept) // 2
+        return start, start + n_kept
+
     def _filter(self, signal: np.ndarray, rate_hz: float) -> np.ndarray:
         if self.high_cut_hz >= rate_hz / 2:
             raise ECGError(
                 f"rate_hz must be above twice high_cut_hz ({2 * self.high_cut_hz:g} Hz), got "
                 f"{rate_hz:g} Hz. Lower high_cut_hz or leave this ECG out."
             )
-        n_pad = min(len(signal) - 1, round(_PAD_SECONDS * rate_hz))
-        for cut_hz, kind in ((self.low_cut_hz, "highpass"), (self.high_cut_hz, "lowpass")):
+        if self.notch_hz >= rate_hz / 2:
+            raise ECGError(
+                f"rate_hz must be above twice notch_hz ({2 * self.notch_hz:g} Hz), got "
+                f"{rate_hz:g} Hz. Set notch_hz to 0 or leave this ECG out."
+            )
+        pad_seconds = max(_PAD_SECONDS, _PAD_PERIODS / self.low_cut_hz if self.low_cut_hz else 0.0)
+        n_pad = min(len(signal) - 1, round(pad_seconds * rate_hz))
+        for cut_hz, kind in (
+            (self.notch_hz, "notch"),
+            (self.low_cut_hz, "highpass"),
+            (self.high_cut_hz, "lowpass"),
+        ):
             if cut_hz:
-                sos = _butterworth(self.filter_order, cut_hz, kind, rate_hz)
+                sos = (
+                    _notch(cut_hz, rate_hz)
+                    if kind == "notch"
+                    else _butterworth(self.filter_order, cut_hz, kind, rate_hz)
+                )
                 # "even": the default, odd, makes a step of the baseline, and with it an error of
                 # the size of the R wave, where a recording ends in a QRS complex
                 signal = sosfiltfilt(sos, signal, axis=0, padtype="even", padlen=n_pad)
@@ -168,7 +215,7 @@ class SignalChain:
         if surplus >= 0:
             start = surplus // 2
             return signal[start : start + self.n_samples]
-        before = -surplus // 2
+        before = -surplus // 2  # as valid_samples says
         return np.pad(signal, ((before, -surplus - before), (0, 0)))
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from data_processing.leads import LEADS
 # each ECG scaled to unit power. `python benchmarks/lead_checks.py` prints them.
 CHEST_TO_LIMB = np.array(
     [
-        [-0.673, 0.029],
-        [0.266, -0.160],
-        [0.101, 0.113],
-        [-0.083, 0.135],
-        [0.046, 0.031],
-        [0.305, 0.400],
+        [-0.626, 0.018],
+        [0.243, -0.149],
+        [0.103, 0.113],
+        [-0.097, 0.118],
+        [0.043, 0.055],
+        [0.335, 0.394],
     ]
 )
 # What restores leads I and II after an exchange of electrodes, from Einthoven's triangle.
@@ -67,9 +67,10 @@ def suspected_electrodes(signal_mv: np.ndarray, rate_hz: float) -> tuple[str, ..
     A flat lead I, II or III while the others are not means that its two electrodes lie on the legs,
     which have one potential (Batchvarov et al. 2007, doi 10.1093/europace/eum172).
     """
-    steps = _steps(np.asarray(signal_mv, dtype=np.float64), rate_hz)
-    if len(steps) < 2:
+    means = block_means(np.asarray(signal_mv, dtype=np.float64), rate_hz)
+    if len(means) < 4:
         return ()
+    steps = _steps(means)
     power = np.sqrt((steps**2).mean(axis=0))
     flat = [
         f"{exchange} electrodes may be exchanged (lead {lead} is flat, other limb leads are not)"
@@ -78,7 +79,7 @@ def suspected_electrodes(signal_mv: np.ndarray, rate_hz: float) -> tuple[str, ..
     ]
     if len(flat) == 1:
         return tuple(flat)
-    if _is_mirrored(signal_mv):
+    if _is_mirrored(means):
         return (
             "the heart may lie on the right side, or arm electrodes be exchanged (lead I points "
             "down, chest leads shrink towards V6)",
@@ -89,13 +90,17 @@ def suspected_electrodes(signal_mv: np.ndarray, rate_hz: float) -> tuple[str, ..
     return (f"{exchange} electrodes may be exchanged (limb leads do not fit the chest leads)",)
 
 
-def _steps(signal_mv: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Return differences over 20 ms of means over 10 ms: QRS complexes, without the baseline."""
+def block_means(signal_mv: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Return means over about 10 ms: enough for where QRS complexes are and point."""
     n_mean = max(1, round(rate_hz / _RATE_HZ))
     n_whole = len(signal_mv) // n_mean * n_mean
-    means = signal_mv[:n_whole].reshape(-1, n_mean, signal_mv.shape[1]).mean(axis=1)
+    return signal_mv[:n_whole].reshape(-1, n_mean, signal_mv.shape[1]).mean(axis=1)
+
+
+def _steps(means: np.ndarray) -> np.ndarray:
+    """Return differences over 20 ms: QRS complexes without the baseline."""
     steps = means[2:] - means[:-2]
-    return steps - steps.mean(axis=0) if len(steps) else steps
+    return steps - steps.mean(axis=0)
 
 
 def _better_exchange(steps: np.ndarray) -> str:
@@ -115,9 +120,9 @@ def _fit(measured: np.ndarray, predicted: np.ndarray) -> float:
     return float((measured * predicted).sum() / power) if power > 0 else 0.0
 
 
-def _is_mirrored(signal_mv: np.ndarray) -> bool:
+def _is_mirrored(means: np.ndarray) -> bool:
     """Return whether the main deflections look as in a heart on the right side."""
-    low, high = np.percentile(signal_mv - np.median(signal_mv, axis=0), [0.5, 99.5], axis=0)
+    low, high = np.percentile(means - np.median(means, axis=0), [0.5, 99.5], axis=0)
     size = high - low
     polarity = (high + low) / np.maximum(size, 1e-9)  # 1: points up only, -1: down only
     chest = size[6:]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from data_processing.chain import FILTERS
 from data_processing.signals import LEADS, ECGError, SignalChain, to_contract
 
 EIGHT = [LEADS[k] for k in (0, 1, 6, 7, 8, 9, 10, 11)]
@@ -253,8 +254,10 @@ def test_the_centre_is_kept_and_too_short_is_refused_or_padded():
 def test_the_chain_survives_json_and_refuses_unknown_keys():
     chain = SignalChain(rate_hz=250, low_cut_hz=0)
     assert SignalChain.from_dict(chain.to_dict()) == chain
-    with pytest.raises(ValueError, match=r"got notch_hz. It was written by a newer version"):
-        SignalChain.from_dict({**chain.to_dict(), "notch_hz": 50})
+    with pytest.raises(ValueError, match=r"got median_hz. It was written by a newer version"):
+        SignalChain.from_dict({**chain.to_dict(), "median_hz": 50})
+    old = {name: value for name, value in chain.to_dict().items() if name != "notch_hz"}
+    assert SignalChain.from_dict(old) == chain  # written before there was a notch
 
 
 @pytest.mark.parametrize(
@@ -264,12 +267,46 @@ def test_the_chain_survives_json_and_refuses_unknown_keys():
         ({"low_cut_hz": -1}, "low_cut_hz must be 0 (off) or more, got -1."),
         ({"duration_seconds": 0}, "duration_seconds must be above 0, got 0."),
         ({"rate_hz": 0}, "rate_hz must be a whole number, got 0."),
+        ({"notch_hz": 55}, "notch_hz must be 0 (off), 50 or 60, got 55."),
     ],
 )
 def test_a_contradictory_chain_is_an_error(changes, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011
         SignalChain(**changes)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("notch_hz", [50, 60])
+def test_the_notch_takes_the_mains_and_leaves_the_rest(notch_hz):
+    time = np.arange(5000) / 500
+    chain = SignalChain(rate_hz=500, low_cut_hz=0, high_cut_hz=0, notch_hz=notch_hz)
+    for frequency, least, most in ((notch_hz, 0.0, 0.03), (notch_hz - 8, 0.97, 1.0), (5, 0.99, 1)):
+        wave = np.tile(np.sin(2 * np.pi * frequency * time)[:, None], 12)
+        left = chain.apply(wave, 500)[1000:4000].std() / wave[1000:4000].std()
+        assert least <= left <= most + 1e-6, frequency
+    with pytest.raises(ECGError, match=r"rate_hz must be above twice notch_hz"):
+        SignalChain(low_cut_hz=0, high_cut_hz=0, notch_hz=notch_hz).apply(wave, 100)
+
+
+def test_the_diagnostic_filter_keeps_the_st_segment(make_ecg):
+    low, high = FILTERS["diagnostic"]
+    chain = SignalChain(rate_hz=500, low_cut_hz=low, high_cut_hz=high)
+    signal = make_ecg(13, noise_mv=0)
+    difference = chain.apply(signal, 500) - signal
+    assert (difference - difference.mean(axis=0)).std() < 0.03 * signal.std()
+    standard = SignalChain(rate_hz=500)
+    difference = standard.apply(signal, 500) - signal
+    assert (difference - difference.mean(axis=0)).std() > 0.05 * signal.std()
+
+
+@pytest.mark.parametrize("n", [899, 900, 1000, 1200])
+def test_what_was_padded_is_told(n):
+    chain = SignalChain(low_cut_hz=0, high_cut_hz=0, pad_short=True)
+    prepared = chain.apply(np.ones((n, 12)), 100)[:, 0]
+    start, stop = chain.valid_samples(n, 100)
+    expected = np.zeros(1000)
+    expected[start:stop] = 1
+    np.testing.assert_array_equal(prepared, expected)
 
 
 def test_a_source_too_slow_for_the_filter_is_refused():
