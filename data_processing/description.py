@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from data_processing.chain import SignalChain
-from data_processing.definitions import CohortDefinition
+from data_processing.cohort_definition import CohortDefinition
 from data_processing.leads import LEADS
 
 
