@@ -82,6 +82,7 @@ def nicm_definition(*, is_synthetic: bool = False) -> CohortDefinition:
         title="Synthetic non-ischaemic cardiomyopathy",
         is_synthetic=True,
         licence="MIT, simulated by this project",
+        device_columns=(("icd", "icd_date"),),
     )
 
 
