@@ -11,6 +11,15 @@ import pandas as pd
 from data_processing.definitions import NICM_COVARIATES
 from data_processing.ecg_files import ECGFiles
 from data_processing.errors import CohortTableError, MappingError
+from data_processing.event_words import (
+    COMPETING,
+    COMPONENTS,
+    DEVICE_DATES,
+    PACED,
+    EventDates,
+    divide_event_words,
+    guess_event_dates,
+)
 from data_processing.mapping_words import (
     COVARIATES,
     ROLES,
@@ -27,10 +36,7 @@ from data_processing.spreadsheets import lacks_heading, read_cells, sheets_of, s
 N_ROWS = 1000  # of each table that are looked at
 _N_FILES = 50  # ECG files that are looked for, a column
 _MOST_TABLES = 30
-_COMPETING = ("death", "dead", "died", "tod", "verstorben", "muert", "fallec", "dece", "mort")
-_CARDIAC = ("sudden", "cardiac", "scd", "ploetz", "plotz", "subit", "cardiaca", "herztod")
-_NO_EVENT = ("none", "no", "censored", "alive", "kein", "keine", "lebt", "zensiert", "ninguno")
-_NO_EVENT = (*_NO_EVENT, "no_event", "kein_ereignis", "vivo", "aucun", "vivant", "0")
+_FOLLOW_UP = ("last_contact", "index_date", "covariates_date")
 
 
 @dataclass
@@ -49,6 +55,7 @@ class Table:
         """How many of its columns have a clinical meaning by their heading."""
         names = [*COVARIATES.values(), *(ROLES[key] for key in ("outcome", "event_type"))]
         names += [ROLES[key] for key in ("event_date", "index_date", "last_contact")]
+        names += [*COMPONENTS.values(), *COMPETING.values(), *DEVICE_DATES.values()]
         return sum(any(rank(head, text) is not None for text in names) for head in self.cells)
 
 
@@ -59,6 +66,8 @@ class Guess:
     patients: Table
     ecgs: Table
     ecg_date: str = ""
+    ecg_paced: str = ""
+    dates: EventDates = field(default_factory=EventDates)
     date_format: str = ""
     outcome: dict[str, Any] = field(default_factory=dict)
     covariates: list[dict[str, Any]] = field(default_factory=list)
@@ -203,6 +212,9 @@ def _of_kind(table: Table, role: str, *kinds: str) -> str:
 def _guess_dates_and_outcome(guess: Guess) -> None:
     table = guess.patients
     guess.ecg_date = _of_kind(guess.ecgs, "ecg_date", "date")
+    binary = {head for head, column in guess.ecgs.columns.items() if column.kind == "binary"}
+    guess.ecg_paced = _best(guess.ecgs.cells, PACED, among=binary)
+    guess.dates = guess_event_dates(table.columns.values())
     column = _of_kind(table, "outcome", "binary")
     words: list[str] = []
     if not column:
@@ -216,11 +228,18 @@ def _guess_dates_and_outcome(guess: Guess) -> None:
         column and not all(dated[role] for role in ("event_type", "last_contact", "index_date"))
     )
     if is_dated and dated["event_type"] != column:
-        guess.outcome = dated | _event_words(table.columns.get(dated["event_type"]))
+        kinds = table.columns.get(dated["event_type"])
+        guess.outcome = dated | divide_event_words(kinds.words if kinds else ())
+        guess.outcome["n_left_out"] = kinds.n_left_out if kinds else 0
+    elif guess.dates.components and dated["last_contact"]:
+        guess.outcome = {"components": guess.dates.components, "competing": guess.dates.competing}
+        guess.outcome |= {key: dated[key] for key in _FOLLOW_UP}
     else:
         guess.outcome = {"column": column, "words": words}
+        guess.dates = EventDates()
     used = [guess.ecgs.columns.get(guess.ecg_date)]
     used += [table.columns.get(name) for key, name in guess.outcome.items() if _is_date(key)]
+    used += [table.columns.get(name) for name in guess.dates.headings]
     formats = [set(column.formats) for column in used if column and column.formats]
     common = set.intersection(*formats) if formats else {"iso"}
     if "iso" in common or len(common) == 1:
@@ -242,23 +261,12 @@ def _has_points(guess: Guess, used: list[Column | None]) -> bool:
     return False
 
 
-def _event_words(column: Column | None) -> dict[str, Any]:
-    """Return the words of the event's type, divided into events, competing and none."""
-    found: dict[str, Any] = {"events": [], "competing": [], "no_event": [], "n_left_out": 0}
-    for word in column.words if column else ():
-        text = plain(word)
-        is_death = any(part in text for part in _COMPETING)
-        is_competing = is_death and not any(part in text for part in _CARDIAC)
-        key = "no_event" if text in _NO_EVENT else "competing" if is_competing else "events"
-        found[key].append(word)
-    found["n_left_out"] = column.n_left_out if column else 0
-    return found
-
-
 def _guess_covariates(guess: Guess) -> None:
     """Fill the covariates with a known name, and the other columns that could be some."""
     table = guess.patients
     taken = {table.patient, guess.ecg_date, *map(str, guess.outcome.values())}
+    taken |= guess.dates.headings - {guess.dates.birth_date}
+    taken |= {guess.ecg_paced} if guess.has_one_table else set()
     taken |= {guess.ecgs.ecg_column} if guess.has_one_table else set()
     rest = {head: column for head, column in table.columns.items() if head not in taken}
     standard = {item["name"]: item for item in NICM_COVARIATES}
@@ -268,6 +276,10 @@ def _guess_covariates(guess: Guess) -> None:
         if column is None or not _fits(column, standard[name]["kind"]):
             continue
         guess.covariates.append(_standard_covariate(standard[name], rest.pop(heading)))
+    if "age_years" not in [item["name"] for item in guess.covariates] and guess.dates.birth_date:
+        rest.pop(guess.dates.birth_date)
+        born = {"column": guess.dates.birth_date, "is_birth_date": True}
+        guess.covariates.append(standard["age_years"] | born)
     order = list(table.cells)
     guess.covariates.sort(key=lambda item: order.index(item["column"]))
     guess.others = list(rest.values())

@@ -25,6 +25,11 @@ _HEAD = """\
 """
 _DATED = """\
 #   or events with dates (then the outcome has a horizon): column is taken out, and instead
+#   components: {sustained_vt: COLUMN of its date, sudden_cardiac_death: COLUMN}
+#   competing: {death_other: COLUMN, transplant: COLUMN}
+#   last_contact: COLUMN
+#   index_date: COLUMN
+#   or, where one column names the event and another has its date,
 #   event_type: COLUMN
 #   events: [WORDS that are the event]
 #   competing: [WORDS that end its possibility, such as other death]
@@ -32,6 +37,16 @@ _DATED = """\
 #   event_date: COLUMN
 #   last_contact: COLUMN
 #   index_date: COLUMN
+"""
+_EXCLUSIONS = """
+# Who is left out, in this order, with a line of the flow each. Only what was known at the index
+# date; an empty cell excludes nobody unless the rule says is_missing. One rule an entry: is, is_not
+# (words), above, below (a number), before, after (a date, or index_date), is_missing (true, false).
+#exclusions:
+#  - {label: Ischaemic aetiology, column: COLUMN, is: [WORDS]}
+#  - {label: LVEF above 50 %, column: lvef_percent, above: 50}
+#  - {label: ICD before the index date, column: COLUMN, before: index_date}
+#  - {label: Paced rhythm, table: ecgs, column: COLUMN, is: [WORDS]}
 """
 
 
@@ -95,6 +110,8 @@ def template_text(guess: Guess, *, folder: str, name: str) -> str:
     lines += ["", _line("date_format", guess.date_format, hint)]
     lines += [_line("missing_files", "stop", "or reject: go on without ECG files not there")]
     lines += _outcome(guess)
+    lines += _devices(guess)
+    lines += _EXCLUSIONS.splitlines()
     lines += _covariates(guess)
     return "\n".join(lines) + "\n"
 
@@ -107,9 +124,11 @@ def _columns(guess: Guess) -> list[str]:
         lines += [_guessed("  ecg_patient", other, f"the same in {guess.ecgs.name}")]
     ecg_file = guess.ecgs.ecg_column
     lines += [_guessed("  ecg_file", ecg_file, "the column that names the ECG's file", ecg)]
-    if guess.ecg_date:
-        return [*lines, _line("  ecg_date", guess.ecg_date, _BY_NAME)]
-    return [*lines, _line("  ecg_date", "", "date of the ECG; empty: undated")]
+    hint = _BY_NAME if guess.ecg_date else "date of the ECG; empty: undated"
+    lines += [_line("  ecg_date", guess.ecg_date, hint)]
+    if guess.ecg_paced:
+        return [*lines, _line("  ecg_paced", guess.ecg_paced, f"0/1, flags the ECG; {_BY_NAME}")]
+    return [*lines, "#   ecg_paced: COLUMN (0/1) that marks paced ECGs"]
 
 
 def _outcome(guess: Guess) -> list[str]:
@@ -125,6 +144,8 @@ def _outcome(guess: Guess) -> list[str]:
         lines += [_line("  missing", "stop", "or exclude: patients without an outcome")]
         lines += ["#   uncertain: WORD of cases that are neither and are left out"]
         return [*lines, _DATED.rstrip()]
+    if "components" in found:
+        return lines + _dated_components(guess)
     lines += [_guessed("  event_type", found["event_type"], "the column of the event's type")]
     texts = {
         "events": "count as the event",
@@ -138,15 +159,55 @@ def _outcome(guess: Guess) -> list[str]:
             continue
         more = f"; {found['n_left_out']} rare ones are not shown" if found["n_left_out"] else ""
         lines += [_line(f"  {key}", found[key], f"{hint}; {_BY_VALUES}{more}")]
+    lines += [_guessed("  event_date", found["event_date"], "the column of the date of the event")]
+    lines += _follow_up(guess)
+    return [*lines, "#   or, without dates: column: COLUMN (0/1) alone"]
+
+
+def _dated_components(guess: Guess) -> list[str]:
+    """Return the components with a date column each."""
+    lines = [
+        "  # The first date counts; on one day an event comes before a competing one. Nothing may"
+    ]
+    lines += ["  # come after a name with `death` in it; a name with `icd` in it needs an ICD."]
+    for key, text in (("components", "the event"), ("competing", "what ends its possibility")):
+        lines += [f"  {key}:  # {text}"]
+        block = guess.outcome[key]
+        lines += [_line(f"    {name}", column, _BY_NAME) for name, column in block.items()]
+        lines += [] if block else ["#    death_other: COLUMN"]
+    return lines + _follow_up(guess)
+
+
+def _follow_up(guess: Guess) -> list[str]:
+    """Return the lines on follow-up, index date and events before it."""
+    found, lines = guess.outcome, []
     for key, text in (
-        ("event_date", "the date of the event"),
         ("last_contact", "the end of follow-up"),
         ("index_date", "the day from which time is counted"),
     ):
         lines += [_guessed(f"  {key}", found[key], f"the column of {text}")]
     if found["covariates_date"]:
         lines += [_line("  covariates_date", found["covariates_date"], _BY_NAME)]
-    return [*lines, "#   or, without dates: column: COLUMN (0/1) alone"]
+    if guess.dates.prior_event:
+        hint = f"0/1 or a date: who had the event before is left out; {_BY_NAME}"
+        return [*lines, _line("  prior_event", guess.dates.prior_event, hint)]
+    return [*lines, "#   prior_event: COLUMN (0/1 or a date) of who had the event before: left out"]
+
+
+def _devices(guess: Guess) -> list[str]:
+    """Return the devices: active where recognised, else as an example."""
+    if "column" in guess.outcome:
+        return []
+    found = guess.dates.devices
+    mark = "" if found else "#"
+    lines = [
+        "",
+        f"{mark}devices:{'' if found else ' {icd: COLUMN, crt: COLUMN, pacemaker: COLUMN}'}",
+    ]
+    lines[-1] += "  # dates of implantation; ECGs from that day on are flagged"
+    lines += [_line(f"  {name}", column, _BY_NAME) for name, column in found.items()]
+    shown = ", ".join(f"{name}: keep" for name in found or ("icd", "crt", "pacemaker"))
+    return [*lines, f"#ecgs_with_device: {{{shown}}}  # or drop: these ECGs do not count"]
 
 
 def _covariates(guess: Guess) -> list[str]:
@@ -182,7 +243,13 @@ def _entry(item: dict[str, Any]) -> list[str]:
     lines += [_line("    label", item["label"], "")]
     lines += [_line("    unit", item["unit"], "")] if item["unit"] else []
     lines += [_line("    kind", item["kind"], _BY_VALUES)]
-    lines += [_line("    column", item["column"], _BY_NAME)]
+    if item.get("is_birth_date"):
+        hint = f"age at the index date; the date itself is not kept; {_BY_NAME}"
+        lines += [_line("    birth_date", item["column"], hint)]
+    else:
+        lines += [_line("    column", item["column"], _BY_NAME)]
+    if item["unit"] == "%":
+        lines += ["#    unit_in_table: fraction  # where the table has 0.35 for 35 %"]
     if item["kind"] == "number":
         for key, word in (("low", "least"), ("high", "most")):
             hint = f"{word} that is possible; outside is an error"

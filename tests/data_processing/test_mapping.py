@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from data_processing.cohort import read_cohort, read_hospital_folder
+from data_processing.cohort import nicm_definition, read_cohort, read_hospital_folder
 from data_processing.covariates import NICM_COVARIATES
 from data_processing.errors import CohortTableError, MappingError
 from data_processing.mapping import read_mapping
@@ -120,6 +120,7 @@ def test_the_template_of_the_simulated_hospital_is_right_and_reads_back(syntheti
     assert definition.competing_types == ("death_other",)
     assert definition.index_date_column == "index_date"
     assert definition.covariates_date_column == "covariates_date"
+    assert definition.device_columns == (("icd", "icd_date"),)
     for line in text.splitlines():
         if re.match(r"  (patient|ecg_file|ecg_date|event_type|event_date|last_contact):", line):
             assert re.search(r"# guessed from the .*: check$", line), line
@@ -130,7 +131,7 @@ def test_a_mapping_reads_the_same_patients_and_records_as_the_folder_cohort(
 ):
     write_template(synthetic, tmp_path / "my.yaml")
     own = open_cohort(parameters(str(tmp_path / "my.yaml")), private_directory=tmp_path)
-    folder = read_hospital_folder(synthetic)
+    folder = read_hospital_folder(synthetic, nicm_definition(is_synthetic=True))
     pd.testing.assert_frame_equal(own.patients, folder.patients)
     columns = ["record_id", "patient_id", "recorded_at", "table_row"]
     pd.testing.assert_frame_equal(own.records[columns], folder.records[columns])
