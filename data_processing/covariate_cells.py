@@ -83,11 +83,12 @@ def _numbers_in_unit(
     """Return numbers in the covariate's unit; a cell may repeat the table's unit (``35 %``)."""
     unit = covariate["unit"]
     in_table = covariate.get("unit_in_table") or unit
-    stated = unit_of(str(cells.name))
-    declared = unit_of(f"x ({in_table})") or in_table
-    if stated and declared and stated != declared:
-        rule = f"{cells.name} must be in {declared} as declared, its heading says {stated}"
+    stated, known = unit_of(str(cells.name)), unit_of(f"x ({unit})") or unit
+    if stated and known and stated != known and "unit_in_table" not in covariate:
+        rule = f"{cells.name} must be in {known}, its heading says {stated}"
+        rule += f"; declare unit_in_table: {stated}" if stated in convertible(unit) else ""
         problems.add(table, True, rule)
+        return parse_numbers(cells, table, problems)
     if in_table:
         cells = cells.str.replace(rf"\s*{re.escape(in_table)}$", "", regex=True, case=False)
     numbers = parse_numbers(cells, table, problems)
@@ -130,14 +131,14 @@ def age_at(
     index_date, birth_date
         Dates; a missing birth date gives a missing age.
     covariate
-        With ``low`` and ``high``.
+        With ``birth_date`` (the heading), ``low`` and ``high``.
     table
         Name of the table, for problems.
     problems
         Where births after the index date and impossible ages are added.
     """
     days = (index_date.dt.normalize() - birth_date.dt.normalize()).dt.days
-    heading = str(birth_date.name)
+    heading = covariate["birth_date"]
     problems.add(table, days < 0, f"{heading} must not be after the index date")
     age = (days / DAYS_A_YEAR).round(1).astype(np.float64)
     check_range(age.where(days >= 0), covariate, f"{heading}: age", table, problems)

@@ -96,7 +96,8 @@ def written_mapping(folder, output, **changes):
     assert write_template(folder, output) == []
     content = yaml.safe_load(output.read_text(encoding="utf-8"))
     content |= {"ecgs_with_device": {"crt": "drop"}, "exclusions": EXCLUSIONS, **changes}
-    output.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    output.write_text(text, encoding="utf-8")
     return read_mapping(output)
 
 
@@ -199,10 +200,10 @@ def test_contradictions_between_dates_are_said_by_row(registry, tmp_path):
     lines = str(error.value).splitlines()
     table = "- Registro.xlsx:Pacientes"
     for line in (
-        f"{table} row 5: Último contacto must not be before Fecha TV",
         f"{table} row 5: Fecha TV must not be after Fecha éxitus",
-        f"{table} row 8: Último contacto must not be before Fecha TV",
-        f"{table} row 9: Fecha choque DAI of an ICD therapy must come with Fecha DAI on or before it",
+        f"{table} rows 5, 8: Último contacto must not be before Fecha TV",
+        f"{table} row 9: Fecha choque DAI of an ICD therapy must come with Fecha DAI on or before "
+        "it",
         f"{table} row 11: Fecha éxitus must not be before Fecha inclusión",
         f"{table} row 12: Fecha de nacimiento must not be after the index date",
         f"{table} row 14: TV previa must not be after Fecha inclusión, an event then is outcome",
@@ -226,10 +227,8 @@ def test_fractions_in_a_column_of_percent_are_refused_until_declared(registry, t
         "FEVI (%) must be in %, all values are 1 or less. If they are fractions (Excel stores"
         in (str(error.value))
     )
-    patients = patients.rename(columns={"FEVI (%)": "FEVI"})
-    write_book(folder, patients, ecgs)
     covariate = {"name": "lvef_percent", "label": "LVEF", "unit": "%", "kind": "number"}
-    covariate |= {"column": "FEVI", "low": 5, "high": 85, "unit_in_table": "fraction"}
+    covariate |= {"column": "FEVI (%)", "low": 5, "high": 85, "unit_in_table": "fraction"}
     born = {
         "name": "age_years",
         "kind": "number",
@@ -239,6 +238,6 @@ def test_fractions_in_a_column_of_percent_are_refused_until_declared(registry, t
     (tmp_path / "my.yaml").unlink()
     definition, _ = written_mapping(folder, tmp_path / "my.yaml", covariates=[covariate, born])
     cohort = read_cohort(folder, definition)
-    assert sorted(cohort.patients["FEVI"].round(6).unique()) == [30, 55]
+    assert sorted(cohort.patients["FEVI (%)"].round(6).unique()) == [30, 55]
     step = select_cohort(cohort).flow[2]
     assert (step["step"], step["n_patients"]) == ("LVEF above 50 %", 16)  # judged in percent
