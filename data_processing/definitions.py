@@ -62,7 +62,7 @@ _NICM = CohortDefinition(
     "appropriate ICD therapy)",
     covariates=NICM_COVARIATES,
     event_types=("sustained_vt", "appropriate_icd_therapy", "sudden_cardiac_death"),
-    competing_types=("death_other",),
+    competing_types=("death_other", "transplant", "lvad"),
 )
 
 
@@ -82,6 +82,7 @@ def nicm_definition(*, is_synthetic: bool = False) -> CohortDefinition:
         title="Synthetic non-ischaemic cardiomyopathy",
         is_synthetic=True,
         licence="MIT, simulated by this project",
+        competing_types=("death_other",),
         device_columns=(("icd", "icd_date"),),
     )
 

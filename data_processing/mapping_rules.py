@@ -65,6 +65,8 @@ def _read_rule(entry: Any, where: str, check: MappingCheck) -> ExclusionRule | N
     value: Any = None
     if operator in ("is", "is_not"):
         value = check.words(block, operator, where)
+        if not value:
+            check.problems.append(f"{where}.{operator} must be one word or more")
     elif operator in ("above", "below"):
         value = check.limit(block, operator, where)
     elif operator == "is_missing":

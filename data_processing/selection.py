@@ -239,13 +239,10 @@ def finish_cohort(
         flow.append(flow_step("no duplicates", patients, kept, reason))
     if selection.most_ecgs:
         kept = choose_ecgs(kept, most=selection.most_ecgs, order=selection.ecg_order)
-        words = {"nearest": "nearest to the index date"}.get(
-            selection.ecg_order, selection.ecg_order
-        )
-        reason = f"beyond the {selection.most_ecgs} ECGs of a patient that are {words}"
-        flow.append(
-            flow_step(f"at most {selection.most_ecgs} ECGs a patient", patients, kept, reason)
-        )
+        n = f"{selection.most_ecgs} {'ECG' if selection.most_ecgs == 1 else 'ECGs'}"
+        order = {"nearest": "nearest to the index date"}.get(selection.ecg_order)
+        reason = f"not among the {n} of a patient that count: {order or selection.ecg_order}"
+        flow.append(flow_step(f"at most {n} a patient", patients, kept, reason))
     is_left = patients["patient_id"].isin(kept["patient_id"])
     patients = patients[is_left].reset_index(drop=True)
     flow.append(flow_step("analysed", patients, kept, "no readable ECG left"))

@@ -112,7 +112,9 @@ def _read_event_type(
     contact, first = definition.last_contact_column, definition.index_date_column
     problems.add(name, last.dt.normalize() < event.dt.normalize(), f"{contact} before {date}")
     is_competing = cells.isin(definition.competing_types)
-    problems.add(name, is_competing & (event < index), f"{date} of a death before {first}")
+    problems.add(
+        name, is_competing & (event < index), f"{date} of a competing event before {first}"
+    )
     return cells.where(~is_blank, None).astype(object)
 
 

@@ -131,6 +131,7 @@ def mapping_with(folder, rules):
         ({"label": "A", "above": 1}, "exclusions[1].column must be given"),
         ({"label": "A", "column": "a"}, "must have one of is, is_not, above, below, before, after"),
         ({"label": "A", "column": "a", "above": 1, "is": ["b"]}, "is_missing, got is and above"),
+        ({"label": "A", "column": "a", "is": []}, "exclusions[1].is must be one word or more"),
         ({"label": "A", "column": "a", "abov": 1}, "'abov' is not a key. Did you mean 'above'?"),
         ({"label": "A", "column": "a", "above": "x"}, "exclusions[1].above must be a number"),
         ({"label": "A", "column": "a", "is": [True]}, 'is must be words such as ["no", "yes"]'),

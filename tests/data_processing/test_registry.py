@@ -1,5 +1,7 @@
 """A registry's Excel workbook in Spanish, from its headings to the patients analysed, by hand."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import yaml
@@ -148,7 +150,7 @@ def test_the_flow_of_a_registry_by_hand(registry, tmp_path):
         ("with an ECG", 10, 11, 3, 0),  # 11
         ("outcome known", 9, 10, 3, 0),  # 13
         ("ECG readable", 9, 10, 3, 0),
-        ("at most 1 ECGs a patient", 9, 9, 3, 0),  # the earlier one of 14
+        ("at most 1 ECG a patient", 9, 9, 3, 0),  # the earlier one of 14
         ("analysed", 9, 9, 3, 0),
     ]
     notes = {row["step"]: row["note"] for row in flow if row["note"]}
@@ -177,6 +179,23 @@ def test_the_flow_of_a_registry_by_hand(registry, tmp_path):
     assert carriage.loc["no event"].tolist() == [0, 0, 4]
     assert sorted(records["device_at_ecg"]) == ["icd"] + ["none"] * 8  # 12 kept the one before CRT
     assert len(plot_flow(flow, components=list(by_name.values())).axes) == 1
+
+
+def test_one_table_with_a_row_an_ecg_has_the_same_flow(registry, tmp_path):
+    folder, patients, ecgs = registry
+    two, _ = written_mapping(folder, tmp_path / "two.yaml")
+    rows = ecgs.merge(patients, on="NHC")
+    is_repeated = rows.duplicated("NHC")
+    rows.loc[is_repeated, ["Fecha TRC", "Fecha RM"]] = pd.NaT  # empty contradicts nothing
+    one = replace(two, patients_file="one.csv", ecgs_file="one.csv")
+    rows.to_csv(folder / "one.csv", index=False)
+    flows = [select_cohort(read_cohort(folder, definition)).flow for definition in (two, one)]
+    assert flows[1][1:] == flows[0][1:]
+    assert flows[1][0]["n_events"] == flows[0][0]["n_events"] == 4
+    rows.loc[rows.index[is_repeated][0], "Fecha TRC"] = pd.Timestamp("2010-01-01")
+    rows.to_csv(folder / "one.csv", index=False)
+    with pytest.raises(CohortTableError, match="Fecha TRC must be the same in all rows of a pat"):
+        read_cohort(folder, one)
 
 
 def test_contradictions_between_dates_are_said_by_row(registry, tmp_path):
