@@ -66,7 +66,9 @@ def _column(item: dict[str, Any]) -> str:
 
 
 def _is_age(item: dict[str, Any]) -> bool:
-    return item["kind"] == "number" and item["name"].split("_")[0] == "age"
+    """Return whether a covariate may grow with the ECG's date; from a date of birth it does not."""
+    is_age = item["kind"] == "number" and item["name"].split("_")[0] == "age"
+    return is_age and "birth_date" not in item
 
 
 def _headings(definition: CohortDefinition) -> dict[str, str]:
