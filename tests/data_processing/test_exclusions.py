@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from data_processing.cohort import read_cohort
+from data_processing.cohort import cohort_of_tables, read_cohort
 from data_processing.cohort_definition import CohortDefinition
 from data_processing.definitions import nicm_definition
 from data_processing.errors import CohortTableError, LeakageError, MappingError
@@ -239,3 +239,38 @@ def test_reading_in_any_order_gives_the_same_verdicts(hospital_tables, write_hos
     again = read_cohort(write_hospital(patients[::-1], ecgs[::-1]), definition).records
     assert first["rule_0"].tolist() == again["rule_0"].tolist()
     assert first["rule_0"].sum() == 5
+
+
+@pytest.mark.real_data
+def test_rules_on_ptb_xl_leave_out_whom_pandas_leaves_out(data_root):
+    columns = ["patient_id", "age", "sex", "filename_lr", "pacemaker", "recording_date"]
+    table = pd.read_csv(data_root / "ptbxl_wfdb" / "ptbxl_database.csv", dtype=str)[columns]
+    table = table.dropna(subset=["patient_id", "filename_lr"]).drop_duplicates("patient_id")
+    normal = table.fillna("").set_axis(range(2, len(table) + 2))
+    normal["vt"] = np.where(normal["sex"] == "1", "1", "0")
+    rules = (
+        ExclusionRule("Old", "age", "above", 89.0),
+        ExclusionRule("Pacemaker", "pacemaker", "is_missing", False, table="ecgs"),
+        ExclusionRule("Before 1986", "recording_date", "before", "1986-01-01", table="ecgs"),
+    )
+    definition = CohortDefinition(
+        *("p", "P", "vt"),
+        outcome_column="vt",
+        patients_file="p.csv",
+        ecgs_file="p.csv",
+        ecg_file_column="filename_lr",
+        recorded_at_column="recording_date",
+        exclusions=rules,
+    )
+    tables = {"p.csv": normal}
+    cohort = cohort_of_tables(tables, data_root / "ptbxl_wfdb", definition, Problems())
+    flow = select_cohort(cohort).flow
+    age = pd.to_numeric(table["age"])
+    young = table[~(age > 89)]
+    assert flow[1]["n_patients"] == len(young)
+    assert flow[1]["n_missing"] == age.isna().sum()
+    unpaced = young[young["pacemaker"].isna()]
+    assert flow[2]["n_records"] == len(unpaced)
+    late = pd.to_datetime(unpaced["recording_date"]) >= "1986-01-01"
+    assert flow[3]["n_records"] == late.sum()
+    assert len(young) > flow[2]["n_records"] > flow[3]["n_records"]
