@@ -22,7 +22,9 @@ from data_processing.definitions import (
     brugada_huca_definition,
     nicm_definition,
 )
+from data_processing.event_dates import check_events, with_first_event
 from data_processing.repeated_rows import one_row_a_patient
+from data_processing.rule_verdicts import attach_cells, with_verdicts
 from data_processing.tables import Problems, read_table
 from data_processing.typed_tables import read_ecgs, read_patients
 
@@ -47,19 +49,24 @@ class Cohort:
         What its columns mean.
     patients
         One row a patient: ``patient_id`` (pseudonym), ``table_row``, covariates (raw, typed),
-        descriptive columns, and ``outcome`` or the dates and ``event_type``.
+        descriptive columns, and ``outcome`` or the dates and ``event_type``; ``rule_<k>`` is the
+        verdict of the k-th exclusion, from 0 (NA: no value).
     records
-        One row an ECG: ``record_id``, ``patient_id``, ``recorded_at``, ``table_row``, and, private,
-        ``path`` and ``record`` (which recording of the file; empty where it holds one).
+        One row an ECG: ``record_id``, ``patient_id``, ``recorded_at``, ``table_row``, ``is_paced``
+        and verdicts where declared, and, private, ``path`` and ``record`` (which recording of the
+        file; empty where it holds one).
     identifiers
         One row an ECG: ``record_id``, ``patient_id``, ``original_patient_id``, ``path``. For
         ``private/`` only.
+    rule_notes
+        What each exclusion should be checked for; empty texts where nothing.
     """
 
     definition: CohortDefinition
     patients: pd.DataFrame
     records: pd.DataFrame
     identifiers: pd.DataFrame = field(repr=False)
+    rule_notes: tuple[str, ...] = ()
 
 
 def read_cohort(directory: str | Path, definition: CohortDefinition) -> Cohort:
@@ -122,15 +129,21 @@ def cohort_of_tables(
         As ``read_cohort``.
     """
     ecgs = read_ecgs(tables[definition.ecgs_file], directory, definition, problems)
-    patients = read_patients(tables[definition.patients_file], definition, problems)
+    rows = tables[definition.patients_file]
+    patients = attach_cells(read_patients(rows, definition, problems), rows, definition)
     if definition.has_one_table:
         patients = one_row_a_patient(patients, ecgs["recorded_at"], definition, problems)
+    if definition.has_dates:
+        patients = with_first_event(patients, definition)
+        check_events(patients, definition, problems)
+    ecg_rows = tables[definition.ecgs_file]
+    patients, ecgs, notes = with_verdicts(patients, ecgs, ecg_rows, definition, problems)
     ecgs = ecgs[ecgs["path"] != ""]
     _check_patients_and_ecgs(patients, ecgs, definition, problems)
-    _check_events(patients, definition, problems)
+    _check_enough_events(patients, definition, problems)
     problems.raise_if_any()
     patients, ecgs = (table.reset_index(drop=True) for table in (patients, ecgs))
-    return _pseudonymised(definition, patients, ecgs)
+    return _pseudonymised(definition, patients, ecgs, notes)
 
 
 def read_hospital_folder(
@@ -210,10 +223,12 @@ def _check_patients_and_ecgs(
         problems.note(name, is_late, "covariates after the index date; they stop the run")
 
 
-def _check_events(patients: pd.DataFrame, definition: CohortDefinition, problems: Problems) -> None:
+def _check_enough_events(
+    patients: pd.DataFrame, definition: CohortDefinition, problems: Problems
+) -> None:
     """Check that there are enough patients with the event to evaluate anything."""
     if definition.has_dates:
-        column = definition.event_type_column
+        column = "outcome" if definition.dated_events else definition.event_type_column
         n_events = int(patients["event_type"].isin(definition.event_types).sum())
         n_others = len(patients) - n_events
     else:
@@ -228,7 +243,10 @@ def _check_events(patients: pd.DataFrame, definition: CohortDefinition, problems
 
 
 def _pseudonymised(
-    definition: CohortDefinition, patients: pd.DataFrame, ecgs: pd.DataFrame
+    definition: CohortDefinition,
+    patients: pd.DataFrame,
+    ecgs: pd.DataFrame,
+    rule_notes: tuple[str, ...],
 ) -> Cohort:
     """Replace the original identifiers; keep them in ``identifiers`` alone."""
     patient_ids = _pseudonyms(patients["original_patient_id"], "P", 4)
@@ -243,11 +261,14 @@ def _pseudonymised(
     ).sort_values("record_id", ignore_index=True)
     first = ["patient_id", "table_row"]
     others = [name for name in patients if name not in (*first, "original_patient_id")]
+    columns = ["record_id", "patient_id", "recorded_at", "table_row", "path", "record"]
+    columns += [name for name in records if name == "is_paced" or str(name).startswith("rule_")]
     return Cohort(
         definition=definition,
         patients=patients.sort_values("patient_id", ignore_index=True)[[*first, *others]],
-        records=records[["record_id", "patient_id", "recorded_at", "table_row", "path", "record"]],
+        records=records[columns],
         identifiers=records[["record_id", "patient_id", "original_patient_id", "path", "record"]],
+        rule_notes=rule_notes,
     )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from data_processing.chain import SignalChain
-from data_processing.definitions import CohortDefinition
+from data_processing.cohort_definition import CohortDefinition
 from data_processing.leads import LEADS
+from data_processing.outcome import count_components, count_same_day
 
 
 def describe_dataset(
@@ -18,6 +19,7 @@ def describe_dataset(
     chain: SignalChain,
     *,
     horizon_days: int,
+    landmark_days: int = 0,
     protocol: str,
     n_folds: int,
     **more: Any,
@@ -32,17 +34,19 @@ def describe_dataset(
         The final tables.
     chain
         Filter, rate and length of the prepared ECGs.
-    horizon_days
+    horizon_days, landmark_days
         Of the outcome; 0 is written where the cohort has no dates.
     protocol, n_folds
         Of the split.
     **more
         Further facts, kept as they are.
     """
-    horizon = horizon_days if definition.has_dates else 0
+    horizon, landmark = (horizon_days, landmark_days) if definition.has_dates else (0, 0)
     label = definition.target_label or definition.target
     if horizon:
         label += f" within {horizon} days"
+    if landmark:
+        label += f" of a landmark {landmark} days after the index date"
     split = (
         f"Every patient is scored out of fold ({n_folds} folds by patient)."
         if protocol == "cross_validation"
@@ -57,6 +61,10 @@ def describe_dataset(
         "target": definition.target,
         "target_label": label,
         "horizon_days": horizon,
+        "landmark_days": landmark,
+        "components": count_components(patients, definition, horizon),
+        "n_first_events_same_day": count_same_day(patients, definition),
+        "exclusions": [f"{rule.label}: {rule.in_words()}" for rule in definition.exclusions],
         "protocol": protocol,
         "protocol_label": split,
         "description": (

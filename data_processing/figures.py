@@ -1,10 +1,8 @@
-"""Figures of the data stage: the ECG on paper, and how the cohort came about."""
+"""The ECG on paper, to scale."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
 
 from data_processing.leads import LEADS
 
-__all__ = ["LAYOUTS", "plot_ecg", "plot_flow"]
+__all__ = ["LAYOUTS", "plot_ecg"]
 
 # Millimetres of paper: 25 mm are a second, 10 mm are a millivolt.
 MM_PER_SECOND, MM_PER_MV = 25.0, 10.0
@@ -227,87 +224,3 @@ def _draw_texts(figure: Figure, ax: Axes, title: str, footnote: str | None, seco
     words = f"25 mm/s · 10 mm/mV · {seconds:g} s"
     words += f" · {footnote}" if footnote else ""
     ax.text(0, -1.5, words, transform=ax.transData, va="top", ha="left", fontsize=8, color="#333")
-
-
-def plot_flow(flow: Sequence[dict[str, Any]], *, title: str = "") -> Figure:
-    """Draw how the cohort came about: who was left at each step, and who was not and why.
-
-    Parameters
-    ----------
-    flow
-        Of ``finish_cohort``: dicts with ``step, n_patients, n_records, reason``. Steps that
-        excluded nobody are left out.
-    title
-        Above the boxes.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If the flow is empty.
-    """
-    if not flow:
-        raise ValueError("flow must have at least one step, got none. Run the selection first.")
-    kept: list[dict[str, Any]] = [flow[0]]
-    for row in flow[1:]:
-        is_last = row is flow[-1]
-        if is_last or any(row[n] != kept[-1][n] for n in ("n_patients", "n_records")):
-            kept.append(row)
-    height = 1.02 * len(kept) + 0.2
-    figure, ax = plt.subplots(figsize=(8.0, height + (0.3 if title else 0.0)))
-    ax.set(xlim=(0, 10), ylim=(-height / 1.02 + 0.45, 0.75))
-    ax.axis("off")
-    ax.set_title(title, loc="left", fontsize=11)
-    for position, row in enumerate(kept):
-        words = f"{_capital(row['step'])}\n{_counted(row['n_patients'], row['n_records'])}"
-        _box(ax, (0.1, -position - 0.3), (4.2, 0.66), words, "#E8F1F8", "#0072B2")
-        if position == 0:
-            continue
-        ax.annotate(
-            "",
-            xy=(2.2, -position + 0.37),
-            xytext=(2.2, -position + 0.69),
-            arrowprops={"arrowstyle": "-|>", "color": "#444"},
-        )
-        before = kept[position - 1]
-        lost = [before[name] - row[name] for name in ("n_patients", "n_records")]
-        if any(lost):
-            reason = textwrap.fill(_capital(row["reason"]), 42)
-            words = f"{reason}\n– {_counted(*lost)}"
-            ax.annotate(
-                "",
-                xy=(4.75, -position + 0.53),
-                xytext=(2.2, -position + 0.53),
-                arrowprops={"arrowstyle": "-|>", "color": "#444"},
-            )
-            _box(ax, (4.8, -position + 0.2), (5.1, 0.66), words, "#FFF6E5", "#B26B00")
-    return figure
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _counted(n_patients: int, n_records: int) -> str:
-    patients = "patient" if n_patients == 1 else "patients"
-    records = "ECG" if n_records == 1 else "ECGs"
-    return f"{n_patients:,} {patients}, {n_records:,} {records}"
-
-
-def _box(
-    ax: Axes,
-    corner: tuple[float, float],
-    size: tuple[float, float],
-    words: str,
-    face: str,
-    edge: str,
-) -> None:
-    patch = FancyBboxPatch(
-        corner, *size, boxstyle="round,pad=0.02,rounding_size=0.06", facecolor=face, edgecolor=edge
-    )
-    ax.add_patch(patch)
-    x, y = corner[0] + 0.15, corner[1] + size[1] / 2
-    ax.text(x, y, words, va="center", ha="left", fontsize=9.5)

@@ -6,23 +6,26 @@ and all that is wrong is reported at once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_processing.covariate_cells import convertible
 from data_processing.definitions import NICM_COVARIATES, CohortDefinition
 from data_processing.mapping_checks import MappingCheck
+from data_processing.mapping_outcome import read_outcome
+from data_processing.mapping_rules import read_devices, read_exclusions
 from data_processing.tables import DATE_FORMATS
 
 SUFFIXES = (".yaml", ".yml")
 KINDS = ("number", "binary", "category")
-_WITH_DATES = ("event_type", "event_date", "last_contact", "index_date")
-_ONLY_DATED = (*_WITH_DATES, "events", "competing", "no_event", "covariates_date")
-_ONLY_COLUMN = ("words", "uncertain", "missing")
 # Columns of the typed table of patients, which a covariate's column would overwrite.
 _RESERVED = {
     *("patient_id", "original_patient_id", "table_row", "outcome", "event", "duration_days"),
     *("index_date", "covariates_date", "event_type", "event_date", "last_contact_date"),
+    *("time_zero", "event_component", "prior_event", "has_icd_at_index", "icd_during_follow_up"),
 }
+_RESERVED_PREFIXES = ("date_of_", "days_to_", "device_", "rule_")
 _STANDARD_KINDS = {item["name"]: item["kind"] for item in NICM_COVARIATES}
 
 
@@ -67,7 +70,7 @@ def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> Coh
     is_synthetic = content.get("is_synthetic") or False
     if not isinstance(is_synthetic, bool):
         check.problems.append("is_synthetic must be true or false")
-    outcome = _outcome(content, check)
+    outcome = read_outcome(content, check)
     values: dict[str, Any] = {
         "name": path.stem,
         "title": check.text(content, "title", "", needed="the heading of figures and report"),
@@ -85,66 +88,30 @@ def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> Coh
         "ecg_patient_column": check.text(columns, "ecg_patient", "columns"),
         "ecg_file_column": check.text(columns, "ecg_file", "columns", needed="the ECG's file"),
         "recorded_at_column": check.text(columns, "ecg_date", "columns"),
+        "ecg_paced_column": check.text(columns, "ecg_paced", "columns"),
         **outcome,
+        **read_devices(content, has_dates="event_types" in outcome, check=check),
     }
     if "event_types" in outcome and not values["recorded_at_column"]:
         check.problems.append("columns.ecg_date must be given where the outcome has dates")
-    taken = {values["patient_column"], *(v for k, v in outcome.items() if k.endswith("_column"))}
-    values["covariates"] = _covariates(content.get("covariates"), taken - {""}, check)
     if check.problems and not (values.get("event_types") or values.get("outcome_column")):
         values["outcome_column"] = "outcome"  # reported already; the rest can be checked
-    return CohortDefinition(**values)
+    definition = CohortDefinition(**values)
+    known = {definition.index_date_column, definition.covariates_date_column}
+    known |= {definition.prior_event_column, *(column for _, column in definition.device_columns)}
+    taken = {definition.patient_column, *definition.outcome_columns}
+    taken |= known if "event_types" in outcome else set()
+    has_dates = "event_types" in outcome
+    covariates = _covariates(content.get("covariates"), taken - {""}, has_dates, check)
+    rules = read_exclusions(
+        content.get("exclusions"), definition.outcome_columns, has_dates=has_dates, check=check
+    )
+    return replace(definition, covariates=covariates, exclusions=rules)
 
 
-def _outcome(content: dict[str, Any], check: MappingCheck) -> dict[str, Any]:
-    """Return how the outcome is known: a 0/1 column, or event type and dates."""
-    block = check.section(content.get("outcome"), "outcome", "outcome")
-    given = [key for key, value in block.items() if value not in (None, "", [])]
-    column = check.text(block, "column", "outcome")
-    dated = [key for key in _ONLY_DATED if key in given]
-    if column and dated:
-        check.problems.append(
-            f"outcome must have either column or events with dates, got column and {dated[0]}"
-        )
-    if column or not dated:
-        check.text(block, "column", "outcome", needed="0/1, or instead event_type and its dates")
-        words = check.words(block, "words", "outcome")
-        if words and len(words) != 2:
-            check.problems.append('outcome.words must be the words for 0 and 1: ["no", "yes"]')
-        return {
-            "outcome_column": column,
-            "outcome_words": words,
-            "uncertain_value": check.text(block, "uncertain", "outcome"),
-            "missing_outcome": check.choice(
-                block, "missing", "outcome", ("stop", "exclude"), "stop"
-            ),
-        }
-    for key in _ONLY_COLUMN:
-        if key in given:
-            check.problems.append(f"outcome.{key} must be left out where the outcome has dates")
-    names = {key: check.text(block, key, "outcome", needed="a column") for key in _WITH_DATES}
-    kinds = {
-        key: tuple(word.lower() for word in check.words(block, key, "outcome"))
-        for key in ("events", "competing", "no_event")
-    }
-    if not kinds["events"]:
-        check.problems.append("outcome.events must be given: the words that count as the event")
-    every = [word for words in kinds.values() for word in words]
-    if len(set(every)) < len(every):
-        check.problems.append("outcome: a word must be in one of events, competing and no_event")
-    return {
-        "event_types": kinds["events"],
-        "competing_types": kinds["competing"],
-        "no_event_types": kinds["no_event"],
-        "event_type_column": names["event_type"],
-        "event_date_column": names["event_date"],
-        "last_contact_column": names["last_contact"],
-        "index_date_column": names["index_date"],
-        "covariates_date_column": check.text(block, "covariates_date", "outcome"),
-    }
-
-
-def _covariates(content: Any, taken: set[str], check: MappingCheck) -> tuple[dict[str, Any], ...]:
+def _covariates(
+    content: Any, taken: set[str], has_dates: bool, check: MappingCheck
+) -> tuple[dict[str, Any], ...]:
     """Return the covariates as specs."""
     if content is None:
         return ()
@@ -154,6 +121,10 @@ def _covariates(content: Any, taken: set[str], check: MappingCheck) -> tuple[dic
     items = [_covariate(entry, number, check) for number, entry in enumerate(content, 1)]
     names = [item["name"] for item in items]
     columns = [item.get("column", item["name"]) for item in items]
+    if not has_dates and any("birth_date" in item for item in items):
+        check.problems.append(
+            "covariates: birth_date needs an index date, the outcome has no dates"
+        )
     for label, values in (("name", names), ("column", columns)):
         for value in sorted({value for value in values if value and values.count(value) > 1}):
             check.problems.append(f"covariates: {label} {value!r} must occur once, it repeats")
@@ -162,7 +133,7 @@ def _covariates(content: Any, taken: set[str], check: MappingCheck) -> tuple[dic
             check.problems.append(
                 f"covariates[{number}].column must not be the patient's, the outcome's or its dates"
             )
-        elif column in _RESERVED:
+        elif column in _RESERVED or column.startswith(_RESERVED_PREFIXES):
             check.problems.append(
                 f"covariates[{number}].column must not be called {column!r} (a name of this "
                 "project); rename that column of the table"
@@ -184,6 +155,7 @@ def _covariate(entry: Any, number: int, check: MappingCheck) -> dict[str, Any]:
     }
     if column != name:
         spec["column"] = column
+    _add_birth_date_or_unit(spec, block, where, check)
     expected = _STANDARD_KINDS.get(name, kind)
     if kind != expected:
         check.problems.append(f"{where}.kind must be {expected} for {name}, got {kind!r}")
@@ -203,3 +175,29 @@ def _covariate(entry: Any, number: int, check: MappingCheck) -> dict[str, Any]:
     if kind == "binary" and block.get("categories") is not None and len(words) != 2:
         check.problems.append(f'{where}.categories must be the words for 0 and 1: ["no", "yes"]')
     return spec | ({"categories": list(words)} if words else {})
+
+
+def _add_birth_date_or_unit(
+    spec: dict[str, Any], block: dict[str, Any], where: str, check: MappingCheck
+) -> None:
+    """Add where an age comes from, or the unit of the table, to a covariate's spec."""
+    born = check.text(block, "birth_date", where)
+    in_table = check.text(block, "unit_in_table", where)
+    if born:
+        spec["birth_date"] = born
+        if spec["name"] != "age_years" or "column" in spec or in_table:
+            check.problems.append(
+                f"{where}.birth_date must stand with the name age_years, without column and "
+                "unit_in_table"
+            )
+    if not in_table:
+        return
+    spec["unit_in_table"] = in_table
+    if spec["kind"] != "number":
+        check.problems.append(f"{where}.unit_in_table must be left out for a {spec['kind']}")
+    elif in_table not in convertible(spec["unit"]):
+        known = ", ".join(convertible(spec["unit"])) or "none"
+        check.problems.append(
+            f"{where}.unit_in_table must be one of {known} for the unit {spec['unit']!r}, got "
+            f"{in_table!r}; convert the column in the table"
+        )

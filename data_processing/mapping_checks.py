@@ -10,20 +10,30 @@ from typing import Any
 
 import yaml
 
+from data_processing.cohort_definition import DEVICES, PACED
 from data_processing.errors import MappingError
+from data_processing.exclusions import OPERATORS
 
 KEYS = {
     "": (
         *("title", "target", "target_label", "is_synthetic", "licence", "citation", "folder"),
         *("tables", "columns", "date_format", "missing_files", "outcome", "covariates"),
+        *("exclusions", "devices", "ecgs_with_device"),
     ),
     "tables": ("patients", "ecgs"),
-    "columns": ("patient", "ecg_patient", "ecg_file", "ecg_date"),
+    "columns": ("patient", "ecg_patient", "ecg_file", "ecg_date", "ecg_paced"),
     "outcome": (
         *("column", "words", "uncertain", "missing", "event_type", "events", "competing"),
         *("no_event", "event_date", "last_contact", "index_date", "covariates_date"),
+        *("components", "prior_event"),
     ),
-    "covariates": ("name", "label", "unit", "kind", "column", "low", "high", "categories"),
+    "covariates": (
+        *("name", "label", "unit", "unit_in_table", "kind", "column", "birth_date"),
+        *("low", "high", "categories"),
+    ),
+    "exclusions": ("label", "table", "column", *OPERATORS),
+    "devices": DEVICES,
+    "ecgs_with_device": (*DEVICES, PACED),
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -106,6 +116,25 @@ class MappingCheck:
         if len({text.lower() for text in texts}) < len(texts):
             self.problems.append(f"{name} must be words that differ, one occurs twice")
         return texts
+
+    def columns(self, content: dict[str, Any], key: str, where: str) -> tuple[tuple[str, str], ...]:
+        """Return a block of `name: column` lines; names are short, columns must be given."""
+        name = f"{where}.{key}".lstrip(".")
+        block = content.get(key)
+        if block is None:
+            return ()
+        if not isinstance(block, dict):
+            self.problems.append(f"{name} must be a block of `name: COLUMN` lines")
+            return ()
+        pairs = []
+        for short, column in block.items():
+            self.name({"name": short}, "name", name, "a short name")
+            given = isinstance(column, str | int) and not isinstance(column, bool)
+            if not given or not str(column).strip():
+                self.problems.append(f"{name}.{short} must be a column")
+            else:
+                pairs.append((str(short), str(column).strip()))
+        return tuple(pairs)
 
     def choice(
         self, content: dict[str, Any], key: str, where: str, choices: Iterable[str], default: str

@@ -10,7 +10,22 @@ import pandas as pd
 
 from data_processing.definitions import NICM_COVARIATES
 from data_processing.ecg_files import ECGFiles
-from data_processing.errors import CohortTableError, MappingError
+from data_processing.event_words import (
+    PACED,
+    EventDates,
+    divide_event_words,
+    guess_event_dates,
+)
+from data_processing.mapping_folder import (
+    Table,
+    best_heading,
+    ecg_evidence,
+    existing_table,
+    look_for_ecgs,
+    patient_table_of,
+    readable_tables,
+    table_names,
+)
 from data_processing.mapping_words import (
     COVARIATES,
     ROLES,
@@ -18,38 +33,11 @@ from data_processing.mapping_words import (
     describe_column,
     female_male,
     plain,
-    rank,
     unit_of,
     yes_no,
 )
-from data_processing.spreadsheets import lacks_heading, read_cells, sheets_of, split_sheet
 
-N_ROWS = 1000  # of each table that are looked at
-_N_FILES = 50  # ECG files that are looked for, a column
-_MOST_TABLES = 30
-_COMPETING = ("death", "dead", "died", "tod", "verstorben", "muert", "fallec", "dece", "mort")
-_CARDIAC = ("sudden", "cardiac", "scd", "ploetz", "plotz", "subit", "cardiaca", "herztod")
-_NO_EVENT = ("none", "no", "censored", "alive", "kein", "keine", "lebt", "zensiert", "ninguno")
-_NO_EVENT = (*_NO_EVENT, "no_event", "kein_ereignis", "vivo", "aucun", "vivant", "0")
-
-
-@dataclass
-class Table:
-    """The first rows of a table and what its columns hold."""
-
-    name: str
-    cells: pd.DataFrame
-    columns: dict[str, Column] = field(default_factory=dict)
-    ecg_column: str = ""
-    is_by_files: bool = False
-    patient: str = ""
-
-    @property
-    def n_recognised(self) -> int:
-        """How many of its columns have a clinical meaning by their heading."""
-        names = [*COVARIATES.values(), *(ROLES[key] for key in ("outcome", "event_type"))]
-        names += [ROLES[key] for key in ("event_date", "index_date", "last_contact")]
-        return sum(any(rank(head, text) is not None for text in names) for head in self.cells)
+_FOLLOW_UP = ("last_contact", "index_date", "covariates_date")
 
 
 @dataclass
@@ -59,6 +47,8 @@ class Guess:
     patients: Table
     ecgs: Table
     ecg_date: str = ""
+    ecg_paced: str = ""
+    dates: EventDates = field(default_factory=EventDates)
     date_format: str = ""
     outcome: dict[str, Any] = field(default_factory=dict)
     covariates: list[dict[str, Any]] = field(default_factory=list)
@@ -86,19 +76,19 @@ def guess_mapping(folder: Path, *, patients: str = "", ecgs: str = "") -> Guess:
     MappingError
         If the folder or a table is not there, or holds no table.
     """
-    names = [_existing(folder, name) for name in dict.fromkeys((patients, ecgs)) if name]
+    names = [existing_table(folder, name) for name in dict.fromkeys((patients, ecgs)) if name]
     if len(names) < 2:  # then the other table may be any of the folder's
-        names = list(dict.fromkeys([*names, *_table_names(folder, is_needed=not names)]))
-    tables = _readable(folder, names)
+        names = list(dict.fromkeys([*names, *table_names(folder, is_needed=not names)]))
+    tables = readable_tables(folder, names)
     files = ECGFiles(folder)
     for table in tables.values():
-        _look_for_ecgs(table, files)
-    ecg_table = tables[ecgs] if ecgs else max(tables.values(), key=_ecg_evidence)
-    patient_table = tables[patients] if patients else _patient_table(tables, ecg_table)
+        look_for_ecgs(table, files)
+    ecg_table = tables[ecgs] if ecgs else max(tables.values(), key=ecg_evidence)
+    patient_table = tables[patients] if patients else patient_table_of(tables, ecg_table)
     for table in (patient_table, ecg_table):
         is_bare = table is ecg_table and table is not patient_table
         names_of_patient = ROLES["patient"].removesuffix(" id") if is_bare else ROLES["patient"]
-        table.patient = _best(table.cells, names_of_patient)
+        table.patient = best_heading(table.cells, names_of_patient)
         owner = table.cells[table.patient] if table.patient else pd.Series(table.cells.index)
         owner = owner.set_axis(table.cells.index)
         headings = map(str, table.cells)
@@ -109,100 +99,18 @@ def guess_mapping(folder: Path, *, patients: str = "", ecgs: str = "") -> Guess:
     return guess
 
 
-def _existing(folder: Path, name: str) -> str:
-    file, _ = split_sheet(name)
-    if not (folder / file).is_file():
-        raise MappingError(
-            f"table must be a file of the folder, got {name!r}. Give its name below the folder."
-        )
-    return name
-
-
-def _table_names(folder: Path, *, is_needed: bool) -> list[str]:
-    """Return the CSV tables and Excel sheets of a folder (not of the folders in it)."""
-    if not folder.is_dir():
-        raise MappingError(
-            f"folder must be an existing folder, got {folder.name!r}. Name the folder of the "
-            "tables and ECG files."
-        )
-    found: list[str] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "~")) or path.suffix.lower() not in (".csv", ".xlsx"):
-            continue
-        sheets = sheets_of(path) if path.suffix.lower() == ".xlsx" else []
-        found += [f"{path.name}:{sheet}" for sheet in sheets] if len(sheets) > 1 else [path.name]
-    if is_needed and not 0 < len(found) <= _MOST_TABLES:
-        raise MappingError(
-            f"folder must hold 1 to {_MOST_TABLES} tables (.csv, .xlsx), got {len(found)}. Name "
-            "yours with --patients and --ecgs."
-        )
-    return found[:_MOST_TABLES]
-
-
-def _readable(folder: Path, names: list[str]) -> dict[str, Table]:
-    """Return the tables by name."""
-    tables: dict[str, Table] = {}
-    advice = "If it is none of the cohort's tables, name those with --patients and --ecgs."
-    for name in names:
-        try:
-            cells = read_cells(folder, name, n_rows=N_ROWS)
-        except CohortTableError as error:
-            raise MappingError(f"{error} {advice}") from None
-        if cells.empty or lacks_heading(cells):
-            raise MappingError(
-                f"{name} must have a heading and rows below it, got a table without. Add a first "
-                f"row with the names of the columns. {advice}"
-            )
-        tables[name] = Table(name, cells)
-    return tables
-
-
-def _look_for_ecgs(table: Table, files: ECGFiles) -> None:
-    """Find the column whose cells are files of the folder; else the one that is called so."""
-    by_name = _best(table.cells, ROLES["ecg_file"])
-    table.ecg_column, most = by_name, 0
-    for heading in sorted(map(str, table.cells), key=lambda heading: heading != by_name):
-        cells = table.cells[heading].head(_N_FILES)
-        n_found = sum(bool(files.find(cell)) for cell in cells if cell)
-        if n_found > most:
-            table.ecg_column, most = heading, n_found
-    table.is_by_files = most > 0
-
-
-def _ecg_evidence(table: Table) -> tuple[bool, bool, int]:
-    return table.is_by_files, bool(table.ecg_column), -table.n_recognised
-
-
-def _patient_table(tables: dict[str, Table], ecg_table: Table) -> Table:
-    """Return the other table that says more about patients, else the table of ECGs itself."""
-    others = [
-        table
-        for table in tables.values()
-        if table is not ecg_table and _best(table.cells, ROLES["patient"])
-    ]
-    best = max(others, key=lambda table: table.n_recognised, default=ecg_table)
-    return best if best.n_recognised > ecg_table.n_recognised else ecg_table
-
-
-def _best(cells: pd.DataFrame, names: str, *, among: set[str] | None = None) -> str:
-    """Return the heading that comes first in a list of names; empty if none does."""
-    places = {
-        heading: place
-        for heading in map(str, cells)
-        if (place := rank(heading, names)) is not None and (among is None or heading in among)
-    }
-    return min(places, key=lambda heading: places[heading], default="")
-
-
 def _of_kind(table: Table, role: str, *kinds: str) -> str:
     """Return the column for a role whose values are of some kind (or that has no value)."""
     among = {head for head, column in table.columns.items() if column.kind in (*kinds, "empty")}
-    return _best(table.cells, ROLES[role], among=among)
+    return best_heading(table.cells, ROLES[role], among=among)
 
 
 def _guess_dates_and_outcome(guess: Guess) -> None:
     table = guess.patients
     guess.ecg_date = _of_kind(guess.ecgs, "ecg_date", "date")
+    binary = {head for head, column in guess.ecgs.columns.items() if column.kind == "binary"}
+    guess.ecg_paced = best_heading(guess.ecgs.cells, PACED, among=binary)
+    guess.dates = guess_event_dates(table.columns.values())
     column = _of_kind(table, "outcome", "binary")
     words: list[str] = []
     if not column:
@@ -216,11 +124,18 @@ def _guess_dates_and_outcome(guess: Guess) -> None:
         column and not all(dated[role] for role in ("event_type", "last_contact", "index_date"))
     )
     if is_dated and dated["event_type"] != column:
-        guess.outcome = dated | _event_words(table.columns.get(dated["event_type"]))
+        kinds = table.columns.get(dated["event_type"])
+        guess.outcome = dated | divide_event_words(kinds.words if kinds else ())
+        guess.outcome["n_left_out"] = kinds.n_left_out if kinds else 0
+    elif guess.dates.components and dated["last_contact"]:
+        guess.outcome = {"components": guess.dates.components, "competing": guess.dates.competing}
+        guess.outcome |= {key: dated[key] for key in _FOLLOW_UP}
     else:
         guess.outcome = {"column": column, "words": words}
+        guess.dates = EventDates()
     used = [guess.ecgs.columns.get(guess.ecg_date)]
     used += [table.columns.get(name) for key, name in guess.outcome.items() if _is_date(key)]
+    used += [table.columns.get(name) for name in guess.dates.headings]
     formats = [set(column.formats) for column in used if column and column.formats]
     common = set.intersection(*formats) if formats else {"iso"}
     if "iso" in common or len(common) == 1:
@@ -242,32 +157,25 @@ def _has_points(guess: Guess, used: list[Column | None]) -> bool:
     return False
 
 
-def _event_words(column: Column | None) -> dict[str, Any]:
-    """Return the words of the event's type, divided into events, competing and none."""
-    found: dict[str, Any] = {"events": [], "competing": [], "no_event": [], "n_left_out": 0}
-    for word in column.words if column else ():
-        text = plain(word)
-        is_death = any(part in text for part in _COMPETING)
-        is_competing = is_death and not any(part in text for part in _CARDIAC)
-        key = "no_event" if text in _NO_EVENT else "competing" if is_competing else "events"
-        found[key].append(word)
-    found["n_left_out"] = column.n_left_out if column else 0
-    return found
-
-
 def _guess_covariates(guess: Guess) -> None:
     """Fill the covariates with a known name, and the other columns that could be some."""
     table = guess.patients
     taken = {table.patient, guess.ecg_date, *map(str, guess.outcome.values())}
+    taken |= guess.dates.headings - {guess.dates.birth_date}
+    taken |= {guess.ecg_paced} if guess.has_one_table else set()
     taken |= {guess.ecgs.ecg_column} if guess.has_one_table else set()
     rest = {head: column for head, column in table.columns.items() if head not in taken}
     standard = {item["name"]: item for item in NICM_COVARIATES}
     for name, names in COVARIATES.items():
-        heading = _best(table.cells, f"{name} {names}", among=set(rest))
+        heading = best_heading(table.cells, f"{name} {names}", among=set(rest))
         column = rest.get(heading)
         if column is None or not _fits(column, standard[name]["kind"]):
             continue
         guess.covariates.append(_standard_covariate(standard[name], rest.pop(heading)))
+    if "age_years" not in [item["name"] for item in guess.covariates] and guess.dates.birth_date:
+        rest.pop(guess.dates.birth_date)
+        born = {"column": guess.dates.birth_date, "is_birth_date": True}
+        guess.covariates.append(standard["age_years"] | born)
     order = list(table.cells)
     guess.covariates.sort(key=lambda item: order.index(item["column"]))
     guess.others = list(rest.values())

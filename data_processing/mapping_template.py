@@ -8,30 +8,33 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data_processing.errors import MappingError
 from data_processing.mapping_guess import Guess, guess_mapping, suggested_covariate
+from data_processing.mapping_lines import (
+    BY_COLUMNS,
+    BY_FILES,
+    BY_NAME,
+    BY_VALUES,
+    guessed,
+    line,
+)
+from data_processing.mapping_template_outcome import device_lines, outcome_lines
 from data_processing.mapping_words import Column, is_personal, plain
 
-_BY_NAME = "guessed from the column's name: check"
-_BY_COLUMNS = "guessed from its columns: check"
-_BY_FILES = "guessed from the files that are there: check"
-_BY_VALUES = "guessed from the values: check"
 _HEAD = """\
 # How the tables of a folder are to be read. Correct what is wrong, fill in what is "needed", then:
 #     python -m workflow run --cohort {name}
 # Names of columns and tables are those of your files. Nothing about a single patient stands here.
 """
-_DATED = """\
-#   or events with dates (then the outcome has a horizon): column is taken out, and instead
-#   event_type: COLUMN
-#   events: [WORDS that are the event]
-#   competing: [WORDS that end its possibility, such as other death]
-#   no_event: [WORDS that mean none; an empty cell means none as well]
-#   event_date: COLUMN
-#   last_contact: COLUMN
-#   index_date: COLUMN
+_EXCLUSIONS = """
+# Who is left out, in this order, with a line of the flow each. Only what was known at the index
+# date; an empty cell excludes nobody unless the rule says is_missing. One rule an entry: is, is_not
+# (words), above, below (a number), before, after (a date, or index_date), is_missing (true, false).
+#exclusions:
+#  - {label: Ischaemic aetiology, column: COLUMN, is: [WORDS]}
+#  - {label: LVEF above 50 %, column: lvef_percent, above: 50}
+#  - {label: ICD before the index date, column: COLUMN, before: index_date}
+#  - {label: Paced rhythm, table: ecgs, column: COLUMN, is: [WORDS]}
 """
 
 
@@ -78,75 +81,42 @@ def write_template(
 def template_text(guess: Guess, *, folder: str, name: str) -> str:
     """Return the mapping as commented YAML."""
     lines = [_HEAD.format(name=name)]
-    lines += [_line("title", "My cohort", "heading of figures and report: choose your own")]
+    lines += [line("title", "My cohort", "heading of figures and report: choose your own")]
     target = plain(guess.outcome.get("column", "") or "event") or "event"
     target = target if target[:1].isalpha() else f"outcome_{target}"
-    lines += [_line("target", target, "short name of the outcome: check")]
-    lines += [_line("target_label", "", "the outcome in words, as the report should say it")]
-    lines += [_line("folder", folder, "relative to this file")]
+    lines += [line("target", target, "short name of the outcome: check")]
+    lines += [line("target_label", "", "the outcome in words, as the report should say it")]
+    lines += [line("folder", folder, "relative to this file")]
     if guess.is_synthetic:
-        lines += [_line("is_synthetic", True, "marks every figure; the folder holds truth.json")]
-    one = "one table with one row an ECG: guessed, check" if guess.has_one_table else _BY_COLUMNS
-    lines += ["", "tables:", _line("  patients", guess.patients.name, one)]
-    lines += [_line("  ecgs", guess.ecgs.name, one)]
+        lines += [line("is_synthetic", True, "marks every figure; the folder holds truth.json")]
+    one = "one table with one row an ECG: guessed, check" if guess.has_one_table else BY_COLUMNS
+    lines += ["", "tables:", line("  patients", guess.patients.name, one)]
+    lines += [line("  ecgs", guess.ecgs.name, one)]
     lines += _columns(guess)
     form = "iso (2015-12-31), dmy (31.12.2015) or mdy (12/31/2015)"
-    hint = f"{form}; {_BY_VALUES}" if guess.date_format else f"needed: {form}"
-    lines += ["", _line("date_format", guess.date_format, hint)]
-    lines += [_line("missing_files", "stop", "or reject: go on without ECG files not there")]
-    lines += _outcome(guess)
+    hint = f"{form}; {BY_VALUES}" if guess.date_format else f"needed: {form}"
+    lines += ["", line("date_format", guess.date_format, hint)]
+    lines += [line("missing_files", "stop", "or reject: go on without ECG files not there")]
+    lines += outcome_lines(guess)
+    lines += device_lines(guess)
+    lines += _EXCLUSIONS.splitlines()
     lines += _covariates(guess)
     return "\n".join(lines) + "\n"
 
 
 def _columns(guess: Guess) -> list[str]:
     patient, other = guess.patients.patient, guess.ecgs.patient
-    ecg = _BY_FILES if guess.ecgs.is_by_files else _BY_NAME
-    lines = ["", "columns:", _guessed("  patient", patient, "the column of the patient's number")]
+    ecg = BY_FILES if guess.ecgs.is_by_files else BY_NAME
+    lines = ["", "columns:", guessed("  patient", patient, "the column of the patient's number")]
     if other != patient or not other:
-        lines += [_guessed("  ecg_patient", other, f"the same in {guess.ecgs.name}")]
+        lines += [guessed("  ecg_patient", other, f"the same in {guess.ecgs.name}")]
     ecg_file = guess.ecgs.ecg_column
-    lines += [_guessed("  ecg_file", ecg_file, "the column that names the ECG's file", ecg)]
-    if guess.ecg_date:
-        return [*lines, _line("  ecg_date", guess.ecg_date, _BY_NAME)]
-    return [*lines, _line("  ecg_date", "", "date of the ECG; empty: undated")]
-
-
-def _outcome(guess: Guess) -> list[str]:
-    found = guess.outcome
-    lines = ["", "outcome:"]
-    if "column" in found:
-        needed = "the column of the outcome, 0/1; or events with dates, see below"
-        binary = [column.heading for column in guess.others if column.kind == "binary"]
-        needed += f". Columns of 0/1: {', '.join(binary[:8])}" if binary else ""
-        lines += [_guessed("  column", found["column"], needed)]
-        if found["words"]:
-            lines += [_line("  words", found["words"], f"for 0 and 1; {_BY_VALUES}")]
-        lines += [_line("  missing", "stop", "or exclude: patients without an outcome")]
-        lines += ["#   uncertain: WORD of cases that are neither and are left out"]
-        return [*lines, _DATED.rstrip()]
-    lines += [_guessed("  event_type", found["event_type"], "the column of the event's type")]
-    texts = {
-        "events": "count as the event",
-        "competing": "end its possibility, such as other death",
-        "no_event": "mean none; an empty cell means none as well",
-    }
-    for key, text in texts.items():
-        hint = f"words that {text}"
-        if key == "events" and not found[key]:
-            lines += [_line("  events", "", f"needed: {hint}")]
-            continue
-        more = f"; {found['n_left_out']} rare ones are not shown" if found["n_left_out"] else ""
-        lines += [_line(f"  {key}", found[key], f"{hint}; {_BY_VALUES}{more}")]
-    for key, text in (
-        ("event_date", "the date of the event"),
-        ("last_contact", "the end of follow-up"),
-        ("index_date", "the day from which time is counted"),
-    ):
-        lines += [_guessed(f"  {key}", found[key], f"the column of {text}")]
-    if found["covariates_date"]:
-        lines += [_line("  covariates_date", found["covariates_date"], _BY_NAME)]
-    return [*lines, "#   or, without dates: column: COLUMN (0/1) alone"]
+    lines += [guessed("  ecg_file", ecg_file, "the column that names the ECG's file", ecg)]
+    hint = BY_NAME if guess.ecg_date else "date of the ECG; empty: undated"
+    lines += [line("  ecg_date", guess.ecg_date, hint)]
+    if guess.ecg_paced:
+        return [*lines, line("  ecg_paced", guess.ecg_paced, f"0/1, flags the ECG; {BY_NAME}")]
+    return [*lines, "#   ecg_paced: COLUMN (0/1) that marks paced ECGs"]
 
 
 def _covariates(guess: Guess) -> list[str]:
@@ -163,7 +133,7 @@ def _covariates(guess: Guess) -> list[str]:
         lines += ["", "# Other columns. Was it known at the index date? Then take out the # of its"]
         lines += ["# lines. What came later gives the outcome away."]
     for column in takable:
-        lines += [f"#{line}" for line in _entry(suggested_covariate(column))]
+        lines += [f"#{text}" for text in _entry(suggested_covariate(column))]
     if others:
         lines += ["", "# Not offered (dates, identifiers, names, free text, or no value):"]
         lines += [f"#   {json.dumps(column.heading, ensure_ascii=False)}" for column in others]
@@ -178,15 +148,21 @@ def _is_takable(column: Column) -> bool:
 
 
 def _entry(item: dict[str, Any]) -> list[str]:
-    lines = [_line("  - name", item["name"], "")]
-    lines += [_line("    label", item["label"], "")]
-    lines += [_line("    unit", item["unit"], "")] if item["unit"] else []
-    lines += [_line("    kind", item["kind"], _BY_VALUES)]
-    lines += [_line("    column", item["column"], _BY_NAME)]
+    lines = [line("  - name", item["name"], "")]
+    lines += [line("    label", item["label"], "")]
+    lines += [line("    unit", item["unit"], "")] if item["unit"] else []
+    lines += [line("    kind", item["kind"], BY_VALUES)]
+    if item.get("is_birth_date"):
+        hint = f"age at the index date; the date itself is not kept; {BY_NAME}"
+        lines += [line("    birth_date", item["column"], hint)]
+    else:
+        lines += [line("    column", item["column"], BY_NAME)]
+    if item["unit"] == "%":
+        lines += ["#    unit_in_table: fraction  # where the table has 0.35 for 35 %"]
     if item["kind"] == "number":
         for key, word in (("low", "least"), ("high", "most")):
             hint = f"{word} that is possible; outside is an error"
-            lines += [_line(f"    {key}", item.get(key, ""), hint)]
+            lines += [line(f"    {key}", item.get(key, ""), hint)]
     if "categories" not in item:
         return lines
     hint = "words for 0 and 1" if item["kind"] == "binary" else "the first is the reference"
@@ -195,30 +171,4 @@ def _entry(item: dict[str, Any]) -> list[str]:
         return [*lines, "    categories: []  # needed: " + hint + ', such as ["0", "1"]']
     n_more = item.get("n_left_out", 0)
     more = f"; {n_more} that only one patient has are not shown" if n_more else ""
-    return [*lines, _line("    categories", item["categories"], f"{hint}; {_BY_VALUES}{more}")]
-
-
-def _guessed(key: str, value: str, needed: str, how: str = _BY_NAME) -> str:
-    return _line(key, value, how if value else f"needed: {needed}")
-
-
-def _line(key: str, value: Any, comment: str) -> str:
-    """Return one line of YAML with its comment."""
-    text, comment = _scalar(value), " ".join(comment.split())  # headings may have line breaks
-    return f"{key}: {text}".rstrip() + (f"  # {comment}" if comment else "")
-
-
-def _scalar(value: Any) -> str:
-    """Return a value as YAML that reads back as the same."""
-    if isinstance(value, list):
-        return "[" + ", ".join(_scalar(word) for word in value) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    if value == "":
-        return ""
-    is_plain = re.fullmatch(r"[A-Za-z][\w./-]*(?: [\w./-]+)*", value, flags=re.ASCII)
-    if is_plain and yaml.safe_load(value) == value:
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    return [*lines, line("    categories", item["categories"], f"{hint}; {BY_VALUES}{more}")]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from data_processing.definitions import CohortDefinition
+from data_processing.cohort_definition import CohortDefinition
 from data_processing.tables import Problems
 
 _DAYS_A_YEAR = 365.25
@@ -66,12 +66,21 @@ def _column(item: dict[str, Any]) -> str:
 
 
 def _is_age(item: dict[str, Any]) -> bool:
-    return item["kind"] == "number" and item["name"].split("_")[0] == "age"
+    """Return whether a covariate may grow with the ECG's date; from a date of birth it does not."""
+    is_age = item["kind"] == "number" and item["name"].split("_")[0] == "age"
+    return is_age and "birth_date" not in item
 
 
 def _headings(definition: CohortDefinition) -> dict[str, str]:
     """Return the table's heading of each column that has another name here."""
+    rules = enumerate(definition.exclusions)
+    births = (item for item in definition.covariates if "birth_date" in item)
     return {
+        **{_column(item): item["birth_date"] for item in births},
+        **{f"rule_{number}": definition.heading_of(rule) for number, rule in rules},
+        **{f"date_of_{name}": column for name, column in definition.dated_events},
+        **{f"device_{name}": column for name, column in definition.device_columns},
+        "prior_event": definition.prior_event_column,
         "outcome": definition.outcome_column,
         "index_date": definition.index_date_column,
         "covariates_date": definition.covariates_date_column,

@@ -1,16 +1,13 @@
-"""Who is in the study, which ECGs count, and what the outcome is; with every exclusion counted.
+"""Who is in the study and which ECGs count; with every exclusion counted.
 
-Binary outcome at a horizon of h days after the index date (the cumulative-incidence definition):
-
-* 1 if the event of interest came at or before h;
-* 0 if the patient was followed event-free to h, or died of another cause before h: the
-  arrhythmia can no longer come, so it did not come;
-* unknown if follow-up ended before h without either: excluded and counted, never a negative.
+Time zero is the index date, or a landmark some days after it where ECGs recorded shortly after the
+index date are to count: an ECG after time zero would tell that the patient lived to have it. So
+with a landmark event, horizon and follow-up count from it, and who had an event or left before it
+is left out (Anderson et al. 1983, doi:10.1200/JCO.1983.1.11.710).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,60 +15,20 @@ import numpy as np
 import pandas as pd
 
 from data_processing.cohort import Cohort
+from data_processing.cohort_flow import COUNTED, ELIGIBLE, Selection, flow_step
 from data_processing.duplicates import resolve_duplicates
+from data_processing.ecg_rules import ECG_ORDERS, choose_ecgs, keep_timely_ecgs, remove_devices
+from data_processing.exclusions import doubtful
 from data_processing.leakage import check_covariate_dates, check_records_before_event
+from data_processing.outcome import define_outcome
 from data_processing.signal_store import SIGNALS_FILE, keep_rows
 
 __all__ = ["Selection", "finish_cohort", "select_cohort"]
 
-
-@dataclass
-class Selection:
-    """The patients and ECGs that meet the rules, before any ECG was opened.
-
-    Parameters
-    ----------
-    patients
-        ``patient_id``, covariates, descriptive columns, ``outcome`` (Int8) and, where follow-up is
-        known, ``event`` (0 censored, 1 event, 2 competing death) and ``duration_days``.
-    records_to_read
-        ``record_id, patient_id, recorded_at, table_row, path, record``; for ``prepare_signals``.
-    flow
-        One dict a step: ``step, n_patients, n_records`` (left after it), ``reason``.
-    """
-
-    patients: pd.DataFrame
-    records_to_read: pd.DataFrame
-    flow: list[dict[str, Any]] = field(default_factory=list)
-
-    def note(self, step: str, reason: str) -> None:
-        """Append the present counts to the flow."""
-        self.flow.append(flow_step(step, self.patients, self.records_to_read, reason))
-
-    def keep_patients(self, is_kept: pd.Series, step: str, reason: str) -> None:
-        """Keep some patients with their ECGs, and count."""
-        self.patients = self.patients[is_kept.to_numpy(dtype=bool)].reset_index(drop=True)
-        known = self.records_to_read["patient_id"].isin(self.patients["patient_id"])
-        self.records_to_read = self.records_to_read[known].reset_index(drop=True)
-        self.note(step, reason)
-
-    def keep_records(self, is_kept: pd.Series, step: str, reason: str) -> None:
-        """Keep some ECGs, and count."""
-        kept = self.records_to_read[is_kept.to_numpy(dtype=bool)]
-        self.records_to_read = kept.reset_index(drop=True)
-        self.note(step, reason)
-
-
-def flow_step(
-    step: str, patients: pd.DataFrame, records: pd.DataFrame, reason: str
-) -> dict[str, Any]:
-    """Return one row of the flow: what is left after a step, and why."""
-    return {
-        "step": step,
-        "n_patients": len(patients),
-        "n_records": len(records),
-        "reason": reason,
-    }
+_PRIVATE = ("table_row", "index_date", "covariates_date", "event_type", "event_date", "time_zero")
+_PRIVATE = (*_PRIVATE, "last_contact_date", "prior_event")
+_PRIVATE_PREFIXES = ("date_of_", "device_", "rule_")
+_OF_ECGS = ("days_from_index", "device_at_ecg", "is_paced")
 
 
 def select_cohort(
@@ -79,7 +36,9 @@ def select_cohort(
     *,
     horizon_days: int = 1095,
     baseline_window_days: int = 365,
+    landmark_days: int = 0,
     ecgs_after_event: str = "stop",
+    ecg_choice: tuple[int, str] = (0, "nearest"),
 ) -> Selection:
     """Apply the rules of selection to a cohort and define the outcome.
 
@@ -88,12 +47,17 @@ def select_cohort(
     cohort
         As read.
     horizon_days
-        Horizon of the outcome after the index date; without meaning where the cohort has an
-        outcome column instead of dates.
+        Horizon of the outcome after time zero; without meaning where the cohort has an outcome
+        column instead of dates, like the next two.
     baseline_window_days
-        ECGs from so many days before the index date up to that day count.
+        ECGs from so many days before the index date up to time zero count.
+    landmark_days
+        Time zero is so many days after the index date.
     ecgs_after_event
         ``stop`` or ``drop`` ECGs recorded on or after the day of the event.
+    ecg_choice
+        At most so many ECGs of a patient count (0: all), and which: ``nearest`` to the index date,
+        ``first`` or ``last``. They are chosen once it is known which are readable.
 
     Returns
     -------
@@ -103,88 +67,127 @@ def select_cohort(
     ------
     LeakageError
         If an ECG follows the event (and ``ecgs_after_event`` is ``stop``), or covariates were
-        collected after the index date.
+        collected after time zero.
     ValueError
         If a parameter is out of range or nobody is left.
     """
-    for name, value, low in (
-        ("horizon_days", horizon_days, 1),
-        ("baseline_window_days", baseline_window_days, 0),
-    ):
-        if cohort.definition.has_dates and value < low:
-            raise ValueError(f"{name} must be at least {low}, got {value}. Give it in days.")
+    most_ecgs, ecg_order = ecg_choice
+    limits = {"most_ecgs": (most_ecgs, 0)}
+    if cohort.definition.has_dates:
+        limits |= {"horizon_days": (horizon_days, 1), "landmark_days": (landmark_days, 0)}
+        limits |= {"baseline_window_days": (baseline_window_days, 0)}
+    _check_parameters(cohort, limits, ecgs_after_event, ecg_order)
+    patients = cohort.patients.copy()
+    if cohort.definition.has_dates:
+        days = {"horizon_days": horizon_days, "landmark_days": landmark_days}
+        patients = define_outcome(patients, cohort.definition, **days)
+    selection = Selection(patients, cohort.records.copy(), most_ecgs=most_ecgs, ecg_order=ecg_order)
+    selection.note("read", f"rows of {' and '.join(cohort.definition.source_files)}")
+    _apply_exclusions(selection, cohort)
+    if cohort.definition.has_dates:
+        _remove_prior_events(selection, landmark_days)
+        _stop_at_leaks(selection, ecgs_after_event)
+        keep_timely_ecgs(selection, cohort.definition, baseline_window_days)
+    remove_devices(selection, cohort.definition)
+    has_ecg = selection.patients["patient_id"].isin(selection.records_to_read["patient_id"])
+    selection.keep_patients(has_ecg, "with an ECG", "no ECG left that counts", stage=COUNTED)
+    reason = "outcome uncertain or not stated"
+    if cohort.definition.has_dates:
+        reason = f"follow-up ended before {horizon_days} days without an event"
+    selection.keep_patients(selection.patients["outcome"].notna(), "outcome known", reason)
+    if selection.patients.empty:
+        raise ValueError(
+            "cohort must keep at least one patient, got none after the rules of selection. Last "
+            f"step: {selection.flow[-1]['step']}. Check rules, dates, horizon and baseline window."
+        )
+    selection.patients = selection.patients[_shown(selection.patients)]
+    selection.records_to_read = selection.records_to_read[_shown(selection.records_to_read, ())]
+    return selection
+
+
+def _check_parameters(
+    cohort: Cohort, limits: dict[str, tuple[int, int]], ecgs_after_event: str, ecg_order: str
+) -> None:
+    for name, (value, low) in limits.items():
+        if value < low:
+            unit = "as a number" if name == "most_ecgs" else "in days"
+            raise ValueError(f"{name} must be at least {low}, got {value}. Give it {unit}.")
     if ecgs_after_event not in ("stop", "drop"):
         raise ValueError(
             f"ecgs_after_event must be stop or drop, got {ecgs_after_event!r}. Choose one."
         )
-    selection = Selection(cohort.patients.copy(), cohort.records.copy())
-    selection.note("read", f"rows of {' and '.join(cohort.definition.source_files)}")
-    if cohort.definition.has_dates:
-        _apply_dates(selection, baseline_window_days, ecgs_after_event)
-    has_ecg = selection.patients["patient_id"].isin(selection.records_to_read["patient_id"])
-    selection.keep_patients(has_ecg, "with an ECG", "no ECG left that counts")
-    if cohort.definition.has_dates:
-        _define_outcome(selection, cohort, horizon_days)
-    else:
-        known = selection.patients["outcome"].notna()
-        selection.keep_patients(known, "outcome known", "outcome uncertain or not stated")
-    if selection.patients.empty:
+    if ecg_order not in ECG_ORDERS:
         raise ValueError(
-            "cohort must keep at least one patient, got none after the rules of selection. Last "
-            f"step: {selection.flow[-1]['step']}. Check dates, horizon and baseline window."
+            f"ecg_order must be one of {', '.join(ECG_ORDERS)}, got {ecg_order!r}. Choose one."
         )
-    private = ["table_row", "index_date", "covariates_date", "event_type", "event_date"]
-    private += ["last_contact_date"]
-    selection.patients = selection.patients.drop(columns=private, errors="ignore")
-    return selection
+    if limits["most_ecgs"][0] and ecg_order == "nearest" and not cohort.definition.has_dates:
+        raise ValueError(
+            "ecg_order must be first or last where the cohort has no index date, got 'nearest'. "
+            "Choose one, or set most_ecgs = 0."
+        )
 
 
-def _apply_dates(selection: Selection, baseline_window_days: int, ecgs_after_event: str) -> None:
-    """Remove prior events and ECGs outside the baseline window; stop at leaks."""
+def _shown(table: pd.DataFrame, private: tuple[str, ...] = _PRIVATE) -> list[str]:
+    """Return the columns that go on; device dates are private, the device at an ECG is not."""
+    return [
+        name
+        for name in table.columns.astype(str)
+        if name == "device_at_ecg" or not (name in private or name.startswith(_PRIVATE_PREFIXES))
+    ]
+
+
+def _apply_exclusions(selection: Selection, cohort: Cohort) -> None:
+    """Leave out patients and ECGs by the rules of the definition, in their order."""
+    notes = cohort.rule_notes
+    for number, rule in enumerate(cohort.definition.exclusions):
+        is_patients = rule.table == "patients"
+        table = selection.patients if is_patients else selection.records_to_read
+        verdict = table[f"rule_{number}"]
+        is_out = rule.applies(verdict)
+        n_missing = int((verdict.isna() & ~is_out).sum())
+        before = selection.flow[-1]
+        keep = selection.keep_patients if is_patients else selection.keep_records
+        keep(~is_out, rule.label, rule.label, n_missing=n_missing, stage=ELIGIBLE)
+        row = selection.flow[-1]
+        lost = {name: before[name] - row[name] for name in ("n_patients", "n_events")}
+        remarks = (notes[number] if notes else "", doubtful(**lost))
+        row["note"] = "; ".join(remark for remark in remarks if remark)
+        row["reason"] += f" ({rule.in_words()})"
+
+
+def _remove_prior_events(selection: Selection, landmark_days: int) -> None:
+    """Leave out who had the event before time zero."""
+    if "prior_event" in selection.patients:
+        prior = selection.patients["prior_event"]
+        selection.keep_patients(
+            prior != 1,
+            "no event before the study",
+            "event before the study",
+            n_missing=int(prior.isna().sum()),
+            stage=ELIGIBLE,
+        )
     patients = selection.patients
-    check_covariate_dates(patients)
-    prior = patients["event_date"].dt.normalize() <= patients["index_date"].dt.normalize()
-    reason = "event on or before the index date"
-    selection.keep_patients(~prior, "event-free at index", reason)
-    dates = selection.patients.set_index("patient_id")
+    is_prior = patients["event_date"].dt.normalize() <= patients["time_zero"]
+    step, reason = "event-free at index", "event on or before the index date"
+    if landmark_days:
+        step, reason = "event-free at time zero", "event on or before time zero"
+        reason += f" ({landmark_days} days after the index date)"
+    selection.keep_patients(~is_prior, step, reason, stage=ELIGIBLE)
+
+
+def _stop_at_leaks(selection: Selection, ecgs_after_event: str) -> None:
+    """Stop at covariates after time zero, and stop at ECGs after the event or drop them."""
+    patients = selection.patients
+    check_covariate_dates(patients.assign(index_date=patients["time_zero"]))
     if ecgs_after_event == "stop":
-        check_records_before_event(selection.records_to_read, selection.patients)
-    else:
-        event_day = selection.records_to_read["patient_id"].map(dates["event_date"]).dt.normalize()
-        is_before = ~(selection.records_to_read["recorded_at"] >= event_day)
-        selection.keep_records(is_before, "ECG before the event", "ECG on or after the event")
-    dated = selection.records_to_read["recorded_at"].notna()
-    selection.keep_records(dated, "ECG dated", "no recording date")
+        check_records_before_event(selection.records_to_read, patients)
+        return
+    event_date = patients.set_index("patient_id")["event_date"]
     records = selection.records_to_read
-    index_day = records["patient_id"].map(dates["index_date"]).dt.normalize()
-    days_before = (index_day - records["recorded_at"].dt.normalize()).dt.days
-    selection.keep_records(days_before >= 0, "ECG up to index", "ECG after the index date")
-    days_before = days_before[days_before >= 0]
-    reason = f"ECG more than {baseline_window_days} days before the index date"
-    is_inside = days_before <= baseline_window_days
-    selection.keep_records(is_inside, "ECG in the baseline window", reason)
-
-
-def _define_outcome(selection: Selection, cohort: Cohort, horizon_days: int) -> None:
-    """Add event, duration and outcome; exclude who was censored before the horizon."""
-    patients = selection.patients
-    is_event = patients["event_type"].isin(cohort.definition.event_types).to_numpy()
-    is_competing = patients["event_type"].isin(cohort.definition.competing_types).to_numpy()
-    event = np.where(is_event, 1, np.where(is_competing, 2, 0)).astype(np.int8)
-    end = patients["event_date"].where(event > 0, patients["last_contact_date"])
-    start = patients["index_date"].dt.normalize()
-    duration = (end.dt.normalize() - start).dt.days.to_numpy(dtype=np.float64)
-    outcome = np.where((event == 1) & (duration <= horizon_days), 1, 0)
-    is_unknown = (event == 0) & (duration < horizon_days)
-    patients = patients.assign(event=event, duration_days=duration)
-    patients["outcome"] = pd.array(outcome, dtype="Int8")
-    patients.loc[is_unknown, "outcome"] = pd.NA
-    selection.patients = patients
-    selection.keep_patients(
-        patients["outcome"].notna(),
-        "outcome known",
-        f"follow-up ended before {horizon_days} days without an event",
-    )
+    event_day = records["patient_id"].map(event_date).dt.normalize()
+    is_before = ~(records["recorded_at"] >= event_day)
+    step, reason = "ECG before the event", "ECG on or after the event"
+    selection.keep_records(is_before, step, reason, stage=COUNTED)
 
 
 def finish_cohort(
@@ -225,6 +228,8 @@ def finish_cohort(
     directory = Path(directory)
     flow = list(selection.flow)
     patients = selection.patients
+    facts = [name for name in ("record_id", *_OF_ECGS) if name in selection.records_to_read]
+    records = records.merge(selection.records_to_read[facts], on="record_id", how="left")
     flow.append(flow_step("ECG readable", patients, records, "file refused, see rejected.csv"))
     signals = np.load(directory / SIGNALS_FILE, mmap_mode="r")
     patients, kept, reason = resolve_duplicates(
@@ -232,6 +237,12 @@ def finish_cohort(
     )
     if len(kept) < len(records):
         flow.append(flow_step("no duplicates", patients, kept, reason))
+    if selection.most_ecgs:
+        kept = choose_ecgs(kept, most=selection.most_ecgs, order=selection.ecg_order)
+        n = f"{selection.most_ecgs} {'ECG' if selection.most_ecgs == 1 else 'ECGs'}"
+        order = {"nearest": "nearest to the index date"}.get(selection.ecg_order)
+        reason = f"not among the {n} of a patient that count: {order or selection.ecg_order}"
+        flow.append(flow_step(f"at most {n} a patient", patients, kept, reason))
     is_left = patients["patient_id"].isin(kept["patient_id"])
     patients = patients[is_left].reset_index(drop=True)
     flow.append(flow_step("analysed", patients, kept, "no readable ECG left"))

@@ -20,7 +20,7 @@ from data_processing.synthetic_settings import SYNTHETIC_LABEL, SyntheticSetting
 from data_processing.synthetic_truth import planted_windows
 
 UNITS_PER_MV = 1000  # one quantisation step is 1 microvolt
-TRUTH_SCHEMA_VERSION = 1
+TRUTH_SCHEMA_VERSION = 2
 PATIENT_COLUMNS = (
     "patient_id",
     "index_date",
@@ -34,6 +34,7 @@ PATIENT_COLUMNS = (
     "event_type",
     "event_date",
     "last_contact_date",
+    "icd_date",
 )
 ECG_COLUMNS = ("patient_id", "ecg_file", "recorded_at")
 _BATCH_RECORDS = 64
@@ -46,6 +47,9 @@ patients.csv  one row a patient; an empty cell is a missing value (not measured,
 ecgs.csv      one row an ECG; ecg_file is the WFDB record (.hea and .dat) without its extension
 ecg/          the recordings: 12 leads, millivolts, 16 bit
 truth.json    the declared truth: settings, planted signs, best possible AUROC
+
+icd_date is the day an ICD was implanted. Everyone with appropriate therapy has one; the other
+patients have it whatever their risk, and no ECG shows it.
 
 The hidden values of each patient are the rows of simulate_patients() for the settings in
 truth.json. The ECGs are independent of age, sex and the other covariates, unlike real ones.
@@ -163,7 +167,7 @@ def hospital_patients(patients: pd.DataFrame) -> pd.DataFrame:
     table = pd.concat([patients[["patient_id", "event_type"]], observed], axis=1)
     for name in ("lvef_percent", "lge_present", "pathogenic_variant"):
         table[name] = table[name].astype("Int64")
-    for name in ("index_date", "covariates_date", "event_date", "last_contact_date"):
+    for name in (name for name in PATIENT_COLUMNS if name.endswith("_date")):
         table[name] = patients[name].dt.strftime("%Y-%m-%d")
     return table[list(PATIENT_COLUMNS)]
 

@@ -34,6 +34,10 @@ CLINICAL_LOG_HAZARD = 0.675
 ECG_LOG_HAZARD = 0.963
 _CLINICAL_MEAN, _CLINICAL_SD = 0.715, 0.598  # of the raw predictor in a million patients
 _EVENT_TYPE_SHARES = (0.35, 0.50, 0.15)
+# Share with an ICD at the index date, and later, by type of event: therapy needs one.
+_ICD_SHARES = {"appropriate_icd_therapy": (0.65, 0.35), "sudden_cardiac_death": (0.10, 0.05)}
+_OTHER_ICD_SHARES = (0.35, 0.15)
+_ICD_DAYS_BEFORE = 1500  # implanted at most so long before the index date
 _N_ECGS_SHARES = (0.14, 0.20, 0.24, 0.20, 0.13, 0.09)
 _REFERENCE_PATIENTS = 20_000
 
@@ -55,7 +59,8 @@ def simulate_patients(settings: SyntheticSettings) -> pd.DataFrame:
         ``ecg_latent``, ``clinical_latent`` (all mean 0, SD 1), ``true_risk`` (probability of the
         event before ``horizon_days``), ``event`` (0 censored, 1 arrhythmia, 2 other death),
         ``duration_days`` (to event or censoring), ``event_type``, ``index_date``,
-        ``covariates_date``, ``event_date``, ``last_contact_date``, ``n_ecgs`` (1 to 6).
+        ``covariates_date``, ``event_date``, ``last_contact_date``, ``n_ecgs`` (1 to 6),
+        ``icd_date`` (of implantation; NaT without an ICD).
 
     Notes
     -----
@@ -71,6 +76,7 @@ def simulate_patients(settings: SyntheticSettings) -> pd.DataFrame:
     _add_outcome(patients, settings, rng)
     _add_observed(patients, rng)
     _add_dates(patients, rng)
+    _add_icd(patients, np.random.default_rng([settings.seed, 9]))  # changes none of the above
     return patients
 
 
@@ -220,3 +226,16 @@ def _add_dates(patients: pd.DataFrame, rng: np.random.Generator) -> None:
     patients["last_contact_date"] = after_index(patients.pop("follow_up_days").to_numpy())
     patients["n_ecgs"] = 1 + rng.choice(6, size=n_patients, p=_N_ECGS_SHARES)
     del patients["end_days"]
+
+
+def _add_icd(patients: pd.DataFrame, rng: np.random.Generator) -> None:
+    """Draw who carries an ICD: whoever had its therapy, and others whatever their risk."""
+    n_patients = len(patients)
+    shares = [_ICD_SHARES.get(kind, _OTHER_ICD_SHARES) for kind in patients["event_type"]]
+    at_index, later = np.array(shares).T
+    draw = rng.random(n_patients)
+    days_before = rng.integers(1, _ICD_DAYS_BEFORE + 1, n_patients)
+    days_after = np.ceil(rng.random(n_patients) * np.minimum(patients["duration_days"], 730))
+    days = np.where(draw < at_index, -days_before, np.maximum(days_after, 1))
+    icd_date = patients["index_date"] + pd.to_timedelta(days, unit="D")
+    patients["icd_date"] = icd_date.where(draw < at_index + later)

@@ -174,33 +174,11 @@ def parse_dates(
     return dates
 
 
-def parse_covariate(
-    cells: pd.Series, covariate: dict[str, Any], table: str, problems: Problems
-) -> pd.Series:
-    """Return a covariate's column as the spec says: float, 0/1 float, or words; missing as NaN."""
+def parse_numbers(cells: pd.Series, table: str, problems: Problems) -> pd.Series:
+    """Return numbers (NaN where empty), with a decimal point or comma."""
     blank = is_missing(cells)
-    words = covariate.get("categories")
-    if words:
-        # "none" is a category of the LGE pattern, so the words are looked up before "missing".
-        lookup = {str(word).lower(): word for word in words}
-        values = cells.str.lower().map(lookup).astype(object)
-        problems.add(
-            table,
-            values.isna() & ~blank,
-            f"{cells.name} must be one of {', '.join(map(str, words))}, or empty",
-        )
-        return values.where(values.notna(), None)
-    if covariate["kind"] == "binary":
-        numbers = cells.str.lower().map(BINARY)
-        problems.add(table, numbers.isna() & ~blank, f"{cells.name} must be 1, 0 or empty")
-        return numbers.astype(np.float64)
     text = cells.str.replace(",", ".", regex=False).where(~blank)
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
+    numbers = numbers.where(np.isfinite(numbers))
     problems.add(table, numbers.isna() & ~blank, f"{cells.name} must be a number or empty")
-    low, high = covariate.get("low", -np.inf), covariate.get("high", np.inf)
-    problems.add(
-        table,
-        (numbers < low) | (numbers > high),
-        f"{cells.name} must be between {low:g} and {high:g} {covariate['unit']}".rstrip(),
-    )
     return numbers

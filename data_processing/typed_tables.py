@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from data_processing.definitions import CohortDefinition
+from data_processing.cohort_definition import CohortDefinition
+from data_processing.covariate_cells import age_at, parse_covariate
 from data_processing.ecg_files import ECGFiles, record_of
-from data_processing.tables import BINARY, Problems, parse_covariate, parse_dates
+from data_processing.event_dates import check_prior_event, read_components
+from data_processing.tables import BINARY, Problems, is_missing, parse_dates
 
 
 def read_patients(
@@ -22,15 +24,19 @@ def read_patients(
         is_repeated = identifier.duplicated(keep="first") & (identifier != "")
         problems.add(name, is_repeated, f"{definition.patient_column} must occur once, it repeats")
     columns = {"original_patient_id": identifier, "table_row": table.index}
+    if definition.has_dates:
+        outcome = _read_dates_of_patients(table, definition, problems)
+    else:
+        outcome = {"outcome": _read_outcome_column(table, definition, problems)}
     for item in definition.covariates:
         column = item.get("column", item["name"])
-        columns[column] = parse_covariate(table[column], item, name, problems)
+        if "birth_date" in item:
+            born = _dates(table, item["birth_date"], name, definition, problems)
+            columns[column] = age_at(outcome["index_date"], born, item, name, problems)
+        else:
+            columns[column] = parse_covariate(table[column], item, name, problems)
     columns |= {column: table[column] for column in definition.descriptive_columns}
-    if definition.has_dates:
-        columns |= _read_outcome_dates(table, definition, problems)
-    else:
-        columns["outcome"] = _read_outcome_column(table, definition, problems)
-    return pd.DataFrame(columns)
+    return pd.DataFrame({**columns, **outcome})
 
 
 def _read_outcome_column(
@@ -56,21 +62,41 @@ def _read_outcome_column(
     return values
 
 
-def _read_outcome_dates(
+def _read_dates_of_patients(
     table: pd.DataFrame, definition: CohortDefinition, problems: Problems
 ) -> dict[str, pd.Series]:
-    """Return dates and event type, checked for plausible order."""
+    """Return the dates of index, covariates, follow-up, events and devices."""
     name = definition.patients_file
+
+    def dates(column: str, *, is_required: bool = False) -> pd.Series:
+        return _dates(table, column, name, definition, problems, is_required=is_required)
+
     columns = {
-        "index_date": (definition.index_date_column, True),
-        "covariates_date": (definition.covariates_date_column, False),
-        "event_date": (definition.event_date_column, False),
-        "last_contact_date": (definition.last_contact_column, True),
+        "index_date": dates(definition.index_date_column, is_required=True),
+        "covariates_date": dates(definition.covariates_date_column),
+        "last_contact_date": dates(definition.last_contact_column, is_required=True),
     }
-    dates = {
-        key: _dates(table, column, name, definition, problems, is_required=is_required)
-        for key, (column, is_required) in columns.items()
-    }
+    index, last = columns["index_date"], columns["last_contact_date"]
+    contact, first = definition.last_contact_column, definition.index_date_column
+    problems.add(name, last < index, f"{contact} must not be before {first}")
+    columns |= read_components(table, definition, dates)
+    if definition.prior_event_column:
+        check_prior_event(table[definition.prior_event_column], index, definition, problems)
+    if not definition.dated_events:
+        event_date = dates(definition.event_date_column)
+        columns |= {"event_date": event_date}
+        columns["event_type"] = _read_event_type(table, columns, definition, problems)
+    return columns
+
+
+def _read_event_type(
+    table: pd.DataFrame,
+    dates: dict[str, pd.Series],
+    definition: CohortDefinition,
+    problems: Problems,
+) -> pd.Series:
+    """Return the type of the event, None without one; checked with its date."""
+    name = definition.patients_file
     types = (*definition.event_types, *definition.competing_types)
     cells = table[definition.event_type_column].str.lower()
     is_blank = cells.isin(("", *definition.no_event_types))
@@ -82,14 +108,14 @@ def _read_outcome_dates(
         problems.add(name, ~is_blank & ~has_date, f"{kind} must come with {date}, which is empty")
         none = "which says no event" if definition.no_event_types else "which is empty"
         problems.add(name, is_blank & has_date, f"{date} must come with {kind}, {none}")
-    index, last, event = dates["index_date"], dates["last_contact_date"], dates["event_date"]
-    contact = definition.last_contact_column
-    first = definition.index_date_column
-    problems.add(name, last < index, f"{contact} must not be before {first}")
+    index, last, event = (dates[key] for key in ("index_date", "last_contact_date", "event_date"))
+    contact, first = definition.last_contact_column, definition.index_date_column
     problems.add(name, last.dt.normalize() < event.dt.normalize(), f"{contact} before {date}")
     is_competing = cells.isin(definition.competing_types)
-    problems.add(name, is_competing & (event < index), f"{date} of a death before {first}")
-    return {**dates, "event_type": cells.where(~is_blank, None).astype(object)}
+    problems.add(
+        name, is_competing & (event < index), f"{date} of a competing event before {first}"
+    )
+    return cells.where(~is_blank, None).astype(object)
 
 
 def _dates(
@@ -135,16 +161,24 @@ def read_ecgs(
     problems.add(name, is_repeated, f"{column} must occur once, it repeats")
     patient = table[definition.ecg_patient_column or definition.patient_column]
     problems.add(name, patient == "", f"{patient.name} must not be empty")
-    recorded_at = _dates(table, definition.recorded_at_column, name, definition, problems)
-    return pd.DataFrame(
-        {
-            "original_patient_id": patient,
-            "path": path,
-            "record": record,
-            "recorded_at": recorded_at,
-            "table_row": table.index,
-        }
-    )
+    columns = {
+        "original_patient_id": patient,
+        "path": path,
+        "record": record,
+        "recorded_at": _dates(table, definition.recorded_at_column, name, definition, problems),
+        "table_row": table.index,
+    }
+    if definition.ecg_paced_column:
+        columns["is_paced"] = _read_paced(table[definition.ecg_paced_column], name, problems)
+    return pd.DataFrame(columns)
+
+
+def _read_paced(cells: pd.Series, name: str, problems: Problems) -> pd.Series:
+    """Return 0/1, NA where nothing is said."""
+    paced = cells.str.lower().map(BINARY)
+    is_wrong = paced.isna() & ~is_missing(cells)
+    problems.add(name, is_wrong, f"{cells.name} must be 1, 0 or empty")
+    return paced.astype("Int8")
 
 
 def _find_files(

@@ -38,6 +38,15 @@ class PreparationParameters:
     baseline_window_days: int = parameter(
         365, "ECGs recorded up to so many days before the index date count", minimum=0
     )
+    landmark_days: int = parameter(
+        0, "time zero is so many days after the index date; ECGs up to it count", minimum=0
+    )
+    most_ecgs: int = parameter(0, "ECGs of a patient that count at most; 0: all", minimum=0)
+    ecg_order: str = parameter(
+        "nearest",
+        "which ones then, nearest to the index date",
+        choices=("nearest", "first", "last"),
+    )
     ecgs_after_event: str = parameter(
         "stop", "an ECG recorded after the event is a leak", choices=("stop", "drop")
     )

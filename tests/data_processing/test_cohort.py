@@ -35,7 +35,11 @@ def test_the_outcome_at_the_horizon_by_hand(hospital_tables, write_hospital):
         "step": "outcome known",
         "n_patients": 7,
         "n_records": 7,
+        "n_events": 1,
+        "n_missing": 0,
         "reason": "follow-up ended before 1095 days without an event",
+        "note": "",
+        "stage": "",
     }
 
 

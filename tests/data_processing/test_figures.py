@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_processing.figures import LAYOUTS, plot_ecg, plot_flow
+from data_processing.figures import LAYOUTS, plot_ecg
 from data_processing.signals import LEADS
 
 
@@ -76,17 +76,3 @@ def test_what_does_not_fit_is_an_error(changes, message):
     with pytest.raises(ValueError) as error:  # noqa: PT011
         plot_ecg(inputs.pop("signal_mv"), **inputs)
     assert message in str(error.value)
-
-
-def test_the_flow_shows_what_was_left_and_why_the_rest_was_not():
-    flow = [
-        {"step": "read", "n_patients": 10, "n_records": 20, "reason": "rows of the tables"},
-        {"step": "ECG dated", "n_patients": 10, "n_records": 20, "reason": "no recording date"},
-        {"step": "outcome known", "n_patients": 9, "n_records": 18, "reason": "lost to follow-up"},
-    ]
-    words = " ".join(text.get_text() for text in plot_flow(flow, title="x").axes[0].texts)
-    assert "9 patients, 18 ECGs" in words
-    assert "Lost to follow-up\n– 1 patient, 2 ECGs" in words
-    assert "recording date" not in words
-    with pytest.raises(ValueError, match="flow must have at least one step, got none"):
-        plot_flow([])

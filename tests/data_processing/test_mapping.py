@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from data_processing.cohort import read_cohort, read_hospital_folder
+from data_processing.cohort import nicm_definition, read_cohort, read_hospital_folder
 from data_processing.covariates import NICM_COVARIATES
 from data_processing.errors import CohortTableError, MappingError
+from data_processing.event_words import guess_event_dates
 from data_processing.mapping import read_mapping
 from data_processing.mapping_template import write_template
+from data_processing.mapping_words import Column
 from data_processing.preparation import prepare_signals
 from data_processing.selection import finish_cohort, select_cohort
 from data_processing.signals import SignalChain
@@ -120,6 +122,7 @@ def test_the_template_of_the_simulated_hospital_is_right_and_reads_back(syntheti
     assert definition.competing_types == ("death_other",)
     assert definition.index_date_column == "index_date"
     assert definition.covariates_date_column == "covariates_date"
+    assert definition.device_columns == (("icd", "icd_date"),)
     for line in text.splitlines():
         if re.match(r"  (patient|ecg_file|ecg_date|event_type|event_date|last_contact):", line):
             assert re.search(r"# guessed from the .*: check$", line), line
@@ -130,7 +133,7 @@ def test_a_mapping_reads_the_same_patients_and_records_as_the_folder_cohort(
 ):
     write_template(synthetic, tmp_path / "my.yaml")
     own = open_cohort(parameters(str(tmp_path / "my.yaml")), private_directory=tmp_path)
-    folder = read_hospital_folder(synthetic)
+    folder = read_hospital_folder(synthetic, nicm_definition(is_synthetic=True))
     pd.testing.assert_frame_equal(own.patients, folder.patients)
     columns = ["record_id", "patient_id", "recorded_at", "table_row"]
     pd.testing.assert_frame_equal(own.records[columns], folder.records[columns])
@@ -272,6 +275,33 @@ def test_what_cannot_be_guessed_is_empty_and_asked_for(tmp_path):
         read_mapping(tmp_path / "my.yaml")
     assert "got 3 problems" in str(error.value)
     assert "outcome.column must be given: 0/1, or instead event_type" in str(error.value)
+
+
+HEADINGS = {
+    "sustained_vt": ("VT date", "Datum der VT", "Fecha TVS", "Date de TV"),
+    "appropriate_icd_therapy": ("ICD_shock_date", "ICD-Schock-Datum", "Fecha descarga DAI"),
+    "sudden_cardiac_death": ("SCD date", "Datum plötzlicher Herztod", "Date mort subite"),
+    "death_other": ("Date of death", "Todesdatum", "Fecha éxitus", "Date de décès"),
+    "transplant": ("HTx date", "HTX-Datum", "Fecha trasplante", "Date greffe"),
+    "lvad": ("LVAD date", "Datum LVAD", "Fecha LVAD"),
+    "icd": ("ICD implantation date", "Datum ICD-Implantation", "Fecha DAI", "Date DAI"),
+    "crt": ("CRT date", "CRT-Datum", "Fecha TRC", "Date resynchronisation"),
+    "pacemaker": ("Pacemaker date", "Schrittmacher-Datum", "Fecha marcapasos"),
+    "prior_event": ("Prior SVA", "VT in Anamnese", "TV previa", "Antécédent TV"),
+    "birth_date": ("Date of birth", "Geburtsdatum", "Fecha de nacimiento", "Date de naissance"),
+}
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_the_dates_of_events_and_devices_are_known_by_their_headings(name):
+    for heading in HEADINGS[name]:
+        found = guess_event_dates([Column(heading, "date"), Column("Datum", "date")])
+        places = {**found.components, **found.competing, **found.devices}
+        places |= {"prior_event": found.prior_event, "birth_date": found.birth_date}
+        known = {key: column for key, column in places.items() if column}
+        assert known == {name: heading}
+        assert found.headings == {heading}
+        assert not guess_event_dates([Column(heading, "number")]).headings
 
 
 def test_dates_that_could_be_read_two_ways_are_asked_for(german, tmp_path):

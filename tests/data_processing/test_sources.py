@@ -70,6 +70,11 @@ def test_the_facts_of_a_dataset_are_stated_once(parameters, tmp_path):
         extra=1,
     )
     assert facts["n_events"] == int(selected.patients["outcome"].sum())
+    first = {row["name"]: row["n_within_horizon"] for row in facts["components"]}
+    assert first.pop("death_other") >= 0
+    assert sum(first.values()) == facts["n_events"]
+    assert (facts["landmark_days"], facts["exclusions"]) == (0, [])
+    assert facts["target_label"].endswith("within 1095 days")
     assert facts["n_samples"] == 1000
     assert facts["extra"] == 1
     assert "one split cannot carry a claim" in facts["protocol_label"]

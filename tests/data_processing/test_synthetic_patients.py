@@ -172,3 +172,17 @@ def test_status_at_horizon_by_hand():
         {"event": [1, 1, 2, 0, 0, 0], "duration_days": [100, 101, 50, 99, 100, 500]}
     )
     assert status_at_horizon(patients, 100).tolist() == [1, 0, 0, -1, 0, 0]
+
+
+def test_whoever_had_therapy_of_an_icd_had_one_and_the_others_whatever_their_risk(many):
+    days = (many["icd_date"] - many["index_date"]).dt.days
+    until_event = (many["icd_date"] - many["event_date"]).dt.days
+    therapy = many["event_type"] == "appropriate_icd_therapy"
+    assert until_event[therapy].le(0).all()
+    assert days[therapy].le(0).mean() == pytest.approx(0.65, abs=0.02)
+    assert days.le(many["duration_days"])[days.notna()].all()
+    others = many[many["event"] == 0]
+    is_carrier = others["icd_date"] <= others["index_date"]
+    assert is_carrier.mean() == pytest.approx(0.35, abs=0.01)
+    for latent in ("ecg_latent", "clinical_latent"):
+        assert abs(np.corrcoef(is_carrier, others[latent])[0, 1]) < 0.015  # 4 standard errors
