@@ -135,7 +135,7 @@ def prepare_size(folder: Path, n_records: int) -> dict[str, float]:
     table = table_of(paths, n_records)
     begin = time.perf_counter()
     with tqdm(total=n_records, desc=f"{n_records} ECGs") as bar:
-        records, _ = prepare_signals(
+        records, _, _ = prepare_signals(
             table, CHAIN, folder / "store", progress=lambda done, _: bar.update(done - bar.n)
         )
     seconds = time.perf_counter() - begin

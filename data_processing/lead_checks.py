@@ -92,7 +92,7 @@ def suspected_electrodes(signal_mv: np.ndarray, rate_hz: float) -> tuple[str, ..
 
 def block_means(signal_mv: np.ndarray, rate_hz: float) -> np.ndarray:
     """Return means over about 10 ms: enough for where QRS complexes are and point."""
-    n_mean = max(1, round(rate_hz / _RATE_HZ))
+    n_mean = max(1, min(round(rate_hz / _RATE_HZ), len(signal_mv) // 2))
     n_whole = len(signal_mv) // n_mean * n_mean
     return signal_mv[:n_whole].reshape(-1, n_mean, signal_mv.shape[1]).mean(axis=1)
 

@@ -23,14 +23,18 @@ import numpy as np
 import pandas as pd
 
 from data_processing.chain import SignalChain
-from data_processing.declared import DeclaredSignal
-from data_processing.errors import ECGError
 from data_processing.leads import LEADS
-from data_processing.quality import assess_quality
-from data_processing.readers import read_ecg
+from data_processing.record_preparation import (
+    FACTS,
+    Chunk,
+    Job,
+    Reading,
+    prepare_chunk,
+    prepare_one,
+)
 from data_processing.signal_store import SIGNALS_FILE, signal_store
 
-__all__ = ["prepare_one", "prepare_signals"]
+__all__ = ["Reading", "prepare_one", "prepare_signals"]
 
 _CHUNK_RECORDS = 64
 _FEW_RECORDS = 400  # below this, starting processes costs more than it saves
@@ -39,8 +43,6 @@ _CRASHED = (
     "reading this file ended its process: it is damaged, or too large for the memory. Export the "
     "ECG again."
 )
-Job = tuple[str, str]  # path, and which recording of the file
-Chunk = tuple[np.ndarray, list[dict[str, Any]]]
 
 
 def prepare_signals(
@@ -48,10 +50,10 @@ def prepare_signals(
     chain: SignalChain,
     directory: str | Path,
     *,
-    declared: DeclaredSignal | None = None,
+    reading: Reading | None = None,
     n_workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read every ECG, bring it through the signal chain and write ``signals.npy``.
 
     Stopped and called again with the same files and settings, it goes on where it was.
@@ -65,8 +67,8 @@ def prepare_signals(
         Filter, rate and length.
     directory
         Where ``signals.npy`` goes: float32 millivolts, (n_records, n_samples, 12).
-    declared
-        Unit, rate and leads of files that do not state them.
+    reading
+        How ECGs are read and judged.
     n_workers
         Processes; 1 = in this one, 0 = as many as there are cores if there are many records.
     progress
@@ -74,10 +76,10 @@ def prepare_signals(
 
     Returns
     -------
-    records, rejected
-        ``record_id, patient_id, recorded_at, rate_hz, source_format, quality, proof_unit,
-        proof_scale, proof_leads, file_sha256, signal_row``; and of every refused file ``record_id,
-        patient_id, table_row, reason``.
+    records, rejected, lead_quality
+        ``record_id, patient_id, recorded_at``, ``FACTS`` and ``signal_row``; of every refused file
+        ``record_id, patient_id, table_row, reason``; and one row a record and lead with the
+        measures of ``Quality.by_lead``.
 
     Raises
     ------
@@ -87,8 +89,9 @@ def prepare_signals(
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     jobs = list(zip(records_to_read["path"], records_to_read["record"], strict=True))
-    prepare = functools.partial(_prepare_chunk, chain=chain, declared=declared)
-    plan = _plan(records_to_read["record_id"], jobs, chain, declared)
+    reading = reading or Reading()
+    prepare = functools.partial(prepare_chunk, chain=chain, reading=reading)
+    plan = _plan(records_to_read["record_id"], jobs, chain, reading)
     with signal_store(directory / SIGNALS_FILE, chain.n_samples, plan) as store:
         for signals, facts in _prepared_chunks(jobs[len(store.facts) :], prepare, n_workers):
             store.append(signals, facts)
@@ -97,8 +100,10 @@ def prepare_signals(
         if jobs and not store.n_rows:
             store.discard()
             _raise_nothing_readable(store.facts)
+    by_lead = [fact.pop("by_lead", None) for fact in store.facts]
     facts = pd.DataFrame(store.facts, index=records_to_read.index)
-    return _split_by_outcome(records_to_read, facts)
+    records, rejected = _split_by_outcome(records_to_read, facts)
+    return records, rejected, _lead_quality(records["record_id"], by_lead)
 
 
 def _raise_nothing_readable(facts: list[dict[str, Any]]) -> None:
@@ -109,12 +114,10 @@ def _raise_nothing_readable(facts: list[dict[str, Any]]) -> None:
     )
 
 
-def _plan(
-    record_ids: pd.Series, jobs: list[Job], chain: SignalChain, declared: DeclaredSignal | None
-) -> str:
+def _plan(record_ids: pd.Series, jobs: list[Job], chain: SignalChain, reading: Reading) -> str:
     """Return a hash of all that the store is made of: files, settings and code."""
     digest = hashlib.sha256()
-    settings = [chain.to_dict(), repr(declared), [metadata.version(name) for name in _WITH_SAMPLES]]
+    settings = [chain.to_dict(), repr(reading), [metadata.version(name) for name in _WITH_SAMPLES]]
     digest.update(json.dumps(settings).encode())
     for module in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(module.read_bytes())
@@ -133,68 +136,6 @@ def _stamp(path: str) -> str:
             continue
         stamps.append(f"{about.st_size} {about.st_mtime_ns}")
     return " ".join(stamps)
-
-
-def prepare_one(
-    path: str | Path,
-    chain: SignalChain,
-    *,
-    record: str = "",
-    declared: DeclaredSignal | None = None,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Read one ECG file and bring it through the chain, exactly as a cohort's records.
-
-    Parameters
-    ----------
-    path
-        The file.
-    chain
-        Filter, rate and length.
-    record, declared
-        As for ``read_ecg``.
-
-    Returns
-    -------
-    signal_mv, facts
-        (n_samples, 12) float32 millivolts; the facts of the record (``rate_hz``, ``quality``, ...).
-
-    Raises
-    ------
-    ECGError
-        If it is refused.
-    """
-    ecg = read_ecg(path, record=record, declared=declared)
-    findings = [*assess_quality(ecg.signal_mv, ecg.rate_hz), *ecg.notes]
-    facts = {
-        "rate_hz": ecg.rate_hz,
-        "source_format": ecg.source_format,
-        "quality": f"flagged: {'; '.join(findings)}" if findings else "good",
-        **{f"proof_{name}": level for name, level in ecg.proof.items()},
-        "file_sha256": ecg.file_sha256,
-        "recorded_at": ecg.recorded_at.isoformat() if ecg.recorded_at else None,
-    }
-    return chain.apply(ecg.signal_mv, ecg.rate_hz), facts
-
-
-def _prepare_chunk(
-    jobs: list[Job], *, chain: SignalChain, declared: DeclaredSignal | None
-) -> Chunk:
-    """Prepare some files; a refusal is a result, not an error (runs in a worker process)."""
-    signals = []
-    facts: list[dict[str, Any]] = []
-    for path, record in jobs:
-        try:
-            signal, found = prepare_one(path, chain, record=record, declared=declared)
-        except ECGError as error:
-            facts.append({"reason": str(error)})
-        except OSError as error:  # its text holds the path
-            reason = f"file could not be opened ({type(error).__name__}). Check its permissions."
-            facts.append({"reason": reason})
-        else:
-            signals.append(signal)
-            facts.append({"reason": "", **found})
-    empty = np.empty((0, chain.n_samples, len(LEADS)), dtype=np.float32)
-    return (np.stack(signals) if signals else empty), facts
 
 
 def _prepared_chunks(
@@ -249,8 +190,7 @@ def _split_by_outcome(
     asked: pd.DataFrame, facts: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the tables of the records that were prepared, and of those that were refused."""
-    names = ["rate_hz", "source_format", "quality", "proof_unit", "proof_scale", "proof_leads"]
-    names += ["file_sha256"]
+    names = list(FACTS)
     facts = facts.reindex(columns=["reason", "recorded_at", *names])
     is_refused = facts["reason"] != ""
     columns = ["record_id", "patient_id", "table_row"]
@@ -258,5 +198,21 @@ def _split_by_outcome(
     stated = pd.to_datetime(facts["recorded_at"], format="ISO8601").astype("datetime64[ns]")
     recorded_at = pd.to_datetime(asked["recorded_at"]).astype("datetime64[ns]").fillna(stated)
     records = asked[["record_id", "patient_id"]].assign(recorded_at=recorded_at, **facts[names])
-    records = records[~is_refused].reset_index(drop=True).astype({"rate_hz": np.float64})
+    records = records[~is_refused].reset_index(drop=True)
+    records = records.astype({"rate_hz": np.float64, "valid_start": int, "valid_stop": int})
     return records.assign(signal_row=np.arange(len(records), dtype=np.int64)), rejected
+
+
+def _lead_quality(
+    record_ids: pd.Series, by_lead: list[dict[str, list[float]] | None]
+) -> pd.DataFrame:
+    """Return the measures of the leads of the records that were read."""
+    read = [measures for measures in by_lead if measures]
+    names = list(read[0]) if read else []
+    columns = {
+        name: np.array([measures[name] for measures in read], dtype=np.float32).ravel()
+        for name in names
+    }
+    ids = np.repeat(record_ids.to_numpy(dtype=object), len(LEADS))
+    leads = np.tile(np.array(LEADS, dtype=object), len(read))
+    return pd.DataFrame({"record_id": ids, "lead": leads, **columns})

@@ -85,6 +85,8 @@ class Quality:
     by_lead
         Measures by name, each (12,): ``range_mv, stuck_seconds, saturated_share, wander_mv,
         noise_mv, mains_mv, beat_correlation`` (NaN with fewer than two beats).
+    heart_rate_bpm
+        60 over the median interval between beats; NaN with fewer than three.
     n_spikes
         Narrow spikes as a pacemaker makes; -1: cannot be seen at this rate.
     """
@@ -92,6 +94,7 @@ class Quality:
     findings: tuple[str, ...]
     index: float
     by_lead: dict[str, np.ndarray]
+    heart_rate_bpm: float
     n_spikes: int
 
 
@@ -126,6 +129,7 @@ def assess_quality(
     signal = np.ascontiguousarray(signal_mv, dtype=np.float32)
     means = block_means(signal.astype(np.float64), rate_hz)
     mean_rate_hz = rate_hz / max(1, len(signal) // max(len(means), 1))
+    peaks = find_r_peaks(means, mean_rate_hz)
     mains, noise = _mains_and_noise(signal, rate_hz)
     measures = {
         "range_mv": np.ptp(signal, axis=0),
@@ -134,7 +138,7 @@ def assess_quality(
         "wander_mv": _wander(means, mean_rate_hz),
         "noise_mv": noise,
         "mains_mv": mains,
-        "beat_correlation": _beat_correlation(means, mean_rate_hz),
+        "beat_correlation": _beat_correlation(means, peaks, mean_rate_hz),
     }
     n_spikes = _count_spikes(signal, rate_hz, limits.spike_mv)
     correlation = measures["beat_correlation"]
@@ -143,6 +147,7 @@ def assess_quality(
         findings=_findings(measures, n_spikes, limits),
         index=float(np.median(correlation[is_known])) if is_known.any() else 0.0,
         by_lead={name: values.astype(np.float32) for name, values in measures.items()},
+        heart_rate_bpm=_heart_rate(peaks, mean_rate_hz),
         n_spikes=n_spikes,
     )
 
@@ -248,9 +253,12 @@ def _mains_and_noise(signal: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np
     return mains, 1.4826 * np.median(np.abs(fast), axis=0)
 
 
-def _beat_correlation(means: np.ndarray, rate_hz: float) -> np.ndarray:
+def _heart_rate(peaks: np.ndarray, rate_hz: float) -> float:
+    return 60.0 * rate_hz / float(np.median(np.diff(peaks))) if len(peaks) > 2 else float("nan")
+
+
+def _beat_correlation(means: np.ndarray, peaks: np.ndarray, rate_hz: float) -> np.ndarray:
     """Return the mean correlation of each lead's beats with their average."""
-    peaks = find_r_peaks(means, rate_hz)
     n_side = round(_BEAT_SECONDS * rate_hz)
     peaks = peaks[(peaks >= n_side) & (peaks < len(means) - n_side)]
     if len(peaks) < 2:

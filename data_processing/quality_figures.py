@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -11,10 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from data_processing.declared import DeclaredSignal
 from data_processing.leads import LEADS
-from data_processing.quality import Quality, QualityThresholds, assess_quality
+from data_processing.quality import Quality, assess_quality
 from data_processing.readers import read_ecg
+from data_processing.record_preparation import Reading
 from data_processing.signals import ECG
 
 N_WORST = 20
@@ -44,8 +43,7 @@ def read_worst(
     records: pd.DataFrame,
     paths: pd.DataFrame,
     *,
-    declared: DeclaredSignal | None = None,
-    thresholds: QualityThresholds | None = None,
+    reading: Reading | None = None,
     n_worst: int = N_WORST,
 ) -> list[Assessed]:
     """Read the ECGs of the lowest quality index again, unfiltered.
@@ -56,7 +54,7 @@ def read_worst(
         ``record_id, quality_index`` as ``prepare_signals`` returns them.
     paths
         ``record_id, path, record``; as ``select_cohort`` returns them.
-    declared, thresholds
+    reading
         As for ``prepare_signals``.
     n_worst
         How many.
@@ -68,10 +66,11 @@ def read_worst(
     """
     order = records.sort_values(["quality_index", "record_id"], ignore_index=True)
     wanted = order.head(n_worst).merge(paths[["record_id", "path", "record"]], on="record_id")
+    reading = reading or Reading()
     found = []
     for row in wanted.itertuples():
-        ecg = read_ecg(str(row.path), record=str(row.record), declared=declared)
-        quality = assess_quality(ecg.signal_mv, ecg.rate_hz, thresholds)
+        ecg = read_ecg(str(row.path), record=str(row.record), declared=reading.declared)
+        quality = assess_quality(ecg.signal_mv, ecg.rate_hz, reading.thresholds)
         found.append(Assessed(str(row.record_id), ecg, quality))
     return found
 
@@ -120,14 +119,3 @@ def plot_worst(worst: list[Assessed]) -> Figure:
     figure.supxlabel("seconds", fontsize=9)
     figure.supylabel("mV", fontsize=9)
     return figure
-
-
-def quality_table(by_lead: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Return the measures of one ECG, one row a lead.
-
-    Parameters
-    ----------
-    by_lead
-        ``Quality.by_lead``.
-    """
-    return pd.DataFrame(by_lead, index=pd.Index(LEADS, name="lead"))

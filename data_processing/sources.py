@@ -13,6 +13,7 @@ from data_processing.datasets import download, locate_dataset
 from data_processing.definitions import nicm_definition
 from data_processing.mapping import is_mapping, read_mapping
 from data_processing.synthetic import SyntheticSettings, write_hospital_folder
+from data_processing.synthetic_files import TRUTH_SCHEMA_VERSION
 
 DATA_ROOT_VARIABLE = "ECG_DATA_ROOT"
 
@@ -93,8 +94,11 @@ def open_cohort(parameters: CohortParameters, *, private_directory: Path) -> Coh
 def simulated_folder(directory: Path, settings: SyntheticSettings) -> Path:
     """Return the simulated hospital's folder, writing it unless the same one is there."""
     truth = directory / "truth.json"
-    if truth.exists() and json.loads(truth.read_text())["settings"] == settings.to_dict():
-        return directory
+    if truth.exists():
+        written = json.loads(truth.read_text())
+        expected = (TRUTH_SCHEMA_VERSION, settings.to_dict())
+        if (written["schema_version"], written["settings"]) == expected:
+            return directory
     shutil.rmtree(directory, ignore_errors=True)
     return write_hospital_folder(directory, settings)
 

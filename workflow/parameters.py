@@ -61,8 +61,27 @@ class PreparationParameters:
         choices=("exclude", "positive", "negative"),
     )
     rate_hz: int = parameter(100, "sampling rate of the prepared ECGs in Hz", minimum=50)
+    duration_seconds: float = parameter(10.0, "length of the prepared ECGs in seconds", above=0.0)
+    short_ecgs: str = parameter(
+        "refuse", "shorter ECGs; padded with zeros at both ends", choices=("refuse", "pad")
+    )
+    filter_preset: str = parameter(
+        "corners",
+        "corners: as the next two; diagnostic: 0.05 to 150 Hz",
+        choices=("corners", "off", "standard", "diagnostic"),
+    )
     low_cut_hz: float = parameter(0.5, "high-pass corner in Hz, 0 is off", minimum=0.0)
     high_cut_hz: float = parameter(40.0, "low-pass corner in Hz, 0 is off", minimum=0.0)
+    notch_hz: int = parameter(0, "notch against the mains, 50 or 60 Hz; 0 is off", minimum=0)
+    suspected_leads: str = parameter(
+        "keep", "ECGs whose leads or electrodes look exchanged", choices=("keep", "reject")
+    )
+    wander_mv: float = parameter(1.0, "range of the baseline from which it is flagged", above=0.0)
+    noise_mv: float = parameter(0.05, "noise above 40 Hz from which it is flagged", above=0.0)
+    mains_mv: float = parameter(0.05, "amplitude of mains hum from which it is flagged", above=0.0)
+    beat_correlation: float = parameter(
+        0.66, "likeness of a lead's beats below which it is flagged", minimum=0.0
+    )
     protocol: str = parameter(
         "cross_validation",
         "how patients are split",

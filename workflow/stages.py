@@ -23,7 +23,7 @@ from workflow.parameters import (
 )
 from workflow.schemas import SIGNALS
 
-_DATA = ("dataset", "patients", "records", "splits", SIGNALS)
+_DATA = ("dataset", "patients", "records", "lead_quality", "splits", SIGNALS)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ STAGES = (
         "01_data",
         PreparationParameters,
         (),
-        (*_DATA, "flow", "rejected"),
+        (*_DATA, "flow", "rejected", "lead_quality"),
     ),
     Stage(
         "02",

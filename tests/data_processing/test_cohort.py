@@ -181,7 +181,7 @@ def test_refused_files_are_listed_and_leave_no_gap(
     selection = select_cohort(read_hospital_folder(folder))
     out = tmp_path / "out"
     seen = []
-    records, rejected = prepare_signals(
+    records, rejected, _ = prepare_signals(
         selection.records_to_read,
         SignalChain(),
         out,
@@ -243,7 +243,7 @@ def test_a_recording_under_two_patients_with_two_outcomes_stops_or_is_left_out(
     folder = write_hospital(*hospital_tables, has_files=True)
     copy_first_ecg(folder, scale=scale)
     selection = select_cohort(read_hospital_folder(folder))
-    records, _ = prepare_signals(selection.records_to_read, SignalChain(), tmp_path, n_workers=1)
+    records, _, _ = prepare_signals(selection.records_to_read, SignalChain(), tmp_path, n_workers=1)
     with pytest.raises(LeakageError, match=r"one patient, got 1 filed under two: R0000. = R0000."):
         finish_cohort(selection, records, tmp_path, rate_hz=100)
     patients, kept, flow = finish_cohort(
@@ -264,7 +264,7 @@ def test_merging_keeps_one_recording_and_fills_what_is_missing(
     copy_first_ecg(folder, scale=1000)
     cohort = read_hospital_folder(folder, nicm_definition())
     selection = select_cohort(cohort)
-    records, _ = prepare_signals(selection.records_to_read, SignalChain(), tmp_path, n_workers=1)
+    records, _, _ = prepare_signals(selection.records_to_read, SignalChain(), tmp_path, n_workers=1)
     final, kept, _ = finish_cohort(selection, records, tmp_path, rate_hz=100, duplicates="merge")
     assert (len(final), len(kept)) == (6, 6)
     assert 61.5 in final["age_years"].tolist()

@@ -220,7 +220,7 @@ def test_flat_and_too_short_signals_are_no_matches():
 @pytest.mark.real_data
 def test_brugada_has_five_recordings_under_two_numbers(data_root, tmp_path):
     cohort = read_brugada_huca(data_root / "brugada_huca", atypical="negative")
-    records, rejected = prepare_signals(cohort.records, SignalChain(), tmp_path, n_workers=1)
+    records, rejected, _ = prepare_signals(cohort.records, SignalChain(), tmp_path, n_workers=1)
     # Four files store an aVF that is not II - I/2 (off by 0.36 to 0.46 of the limb leads' size).
     assert len(rejected) == 0
     assert records["quality"].str.contains("aVF").sum() >= 4

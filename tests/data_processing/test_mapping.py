@@ -674,7 +674,7 @@ def test_a_folder_made_from_ptb_xl_is_refused_while_it_is_wrong_and_read_once_co
     cohort = read_cohort(found, definition)
     assert len(cohort.records) == 60
     selection = select_cohort(cohort)
-    records, rejected = prepare_signals(
+    records, rejected, _ = prepare_signals(
         selection.records_to_read, SignalChain(), tmp_path / "out", n_workers=1
     )
     assert len(rejected) == 0

@@ -51,7 +51,7 @@ def stopped(to_read, directory, *, after, chain=None):
 def prepared(to_read, directory, **options):
     """Return the tables, the stored rows, and the counts that progress was told."""
     counts = []
-    records, rejected = prepare_signals(
+    records, rejected, _ = prepare_signals(
         to_read,
         SignalChain(),
         directory,

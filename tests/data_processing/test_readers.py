@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from data_processing.preparation import prepare_one
-from data_processing.quality import assess_quality
 from data_processing.readers import FORMATS, read_ecg
 from data_processing.signals import ECGError, SignalChain
 
@@ -78,23 +77,6 @@ def test_counts_labelled_millivolts_are_refused(tmp_path, make_ecg, write_wfdb):
     header = write_wfdb(tmp_path / "E1", make_ecg(4), gain="1(0)/mV")
     with pytest.raises(ECGError, match="ADC counts at 1000 a mV labelled mV"):
         read_ecg(header)
-
-
-def test_quality_names_leads_and_reasons(make_ecg):
-    signal = make_ecg(5)
-    assert assess_quality(signal, 500) == []
-    signal[:, 6] = 0.3
-    signal[1000:1700, 7] = signal[1000, 7]
-    signal[:, 8] = np.clip(signal[:, 8] * 5, -0.4, 0.4)
-    signal[:, 9] += np.linspace(0, 3, len(signal))
-    signal[:, 10] += 0.3 * np.sin(2 * np.pi * 50 * np.arange(len(signal)) / 500)
-    assert assess_quality(signal, 500) == [
-        "flat: V1",
-        "stuck for over 1 s: V2",
-        "saturated: V3",
-        "baseline wander: V4",
-        "noise: V5",
-    ]
 
 
 @pytest.mark.real_data

@@ -127,7 +127,9 @@ def test_the_flow_of_a_registry_by_hand(registry, tmp_path):
     cohort = read_cohort(folder, definition)
     selection = select_cohort(cohort, horizon_days=1095, ecg_choice=(1, "nearest"))
     out = tmp_path / "out"
-    records, rejected = prepare_signals(selection.records_to_read, SignalChain(), out, n_workers=1)
+    records, rejected, _ = prepare_signals(
+        selection.records_to_read, SignalChain(), out, n_workers=1
+    )
     assert rejected.empty
     patients, records, flow = finish_cohort(selection, records, out, rate_hz=100)
     counts = [

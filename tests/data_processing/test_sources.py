@@ -57,7 +57,7 @@ def test_brugada_is_found_by_its_root_or_its_own_folder(parameters, data_root, t
 def test_the_facts_of_a_dataset_are_stated_once(parameters, tmp_path):
     selected = select_cohort(open_cohort(parameters(), private_directory=tmp_path))
     chain = SignalChain(rate_hz=100)
-    records, _ = prepare_signals(selected.records_to_read, chain, tmp_path, n_workers=1)
+    records, _, _ = prepare_signals(selected.records_to_read, chain, tmp_path, n_workers=1)
     cohort = open_cohort(parameters(), private_directory=tmp_path)
     facts = describe_dataset(
         cohort.definition,
