@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from data_processing.declared import DeclaredSignal
+from data_processing.declared import DeclaredSignal, declaration_beside
 from data_processing.errors import ECGError
 from data_processing.readers import (
     cardiosoft_xml,
+    csv_table,
     dicom,
+    edf,
+    hdf5,
     hl7_aecg,
+    matlab,
     muse_xml,
+    numpy_files,
     philips_xml,
     sapphire_xml,
     scp_ecg,
@@ -28,6 +33,7 @@ __all__ = ["FORMATS", "read_ecg"]
 
 _READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], ECG]]] = {
     "DICOM": (dicom.matches, dicom.read),
+    "EDF": (edf.matches, edf.read),
     "GE CardioSoft XML": (cardiosoft_xml.matches, cardiosoft_xml.read),
     "GE MUSE XML": (muse_xml.matches, muse_xml.read),
     "GE Sapphire XML": (sapphire_xml.matches, sapphire_xml.read),
@@ -38,7 +44,12 @@ _READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], ECG]]] = {
 }
 _ARRAY_READERS: dict[
     str, tuple[Callable[[Path], bool], Callable[[Path, str, DeclaredSignal], ECG]]
-] = {}
+] = {
+    "HDF5": (hdf5.matches, hdf5.read),
+    "MATLAB": (matlab.matches, matlab.read),
+    "NumPy": (numpy_files.matches, numpy_files.read),
+    "CSV": (csv_table.matches, csv_table.read),  # the last: any text may look like a table
+}
 FORMATS = (*_READERS, *_ARRAY_READERS)
 
 
@@ -52,7 +63,8 @@ def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | N
     record
         Which recording of a file that holds several.
     declared
-        Unit, rate and leads where the file does not state them.
+        Unit, rate and leads where the file does not state them; else a file of the same name that
+        ends in ``.json`` may lie beside it.
 
     Returns
     -------
@@ -71,7 +83,8 @@ def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | N
             return read(path)
     for matches, read_array in _ARRAY_READERS.values():
         if matches(path):
-            return read_array(path, record, declared or DeclaredSignal())
+            declares = declared is not None and declared != DeclaredSignal()
+            return read_array(path, record, declared if declares else declaration_beside(path))
     found = "an unknown format" if path.exists() else "no such file"
     raise ECGError(
         f"path must be an ECG file ({', '.join(FORMATS)}), got {found}. "

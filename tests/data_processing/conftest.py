@@ -122,3 +122,28 @@ class Parameters:
 def parameters():
     """Return the maker of a cohort's parameters."""
     return Parameters
+
+
+@pytest.fixture
+def damage():
+    """Return a maker of damaged copies of a file: cut off, bits flipped, blocks overwritten."""
+
+    def make(path, *, n_files, seed=0):
+        rng = np.random.default_rng(seed)
+        content = path.read_bytes()
+        for _ in range(n_files):
+            start = int(rng.integers(min(len(content), rng.choice([600, len(content)]))))
+            spoilt = bytearray(content)
+            kind = rng.integers(4)
+            if kind == 0:
+                del spoilt[start:]
+            elif kind == 1:
+                spoilt[start] ^= 1 << int(rng.integers(8))
+            elif kind == 2:
+                spoilt[start : start + 8] = rng.bytes(8)
+            else:
+                spoilt[start : start + 4] = b"\xff\xff\xff\x7f"
+            path.write_bytes(spoilt)
+            yield path
+
+    return make

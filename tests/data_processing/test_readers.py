@@ -54,7 +54,10 @@ def flip_a_bit(header):
             lambda h: h.unlink(),
             f"path must be an ECG file ({', '.join(FORMATS)}), got no such file.",
         ),
-        (lambda h: h.write_text("E1/2 12 500 5000\nE1a 2500\nE1b 2500\n"), "must have one segment"),
+        (
+            lambda h: h.write_text("E1/2 12 500 5000\nE1a 9\nE1b 9\n"),
+            "segments must be beside their header",
+        ),
     ],
 )
 def test_damaged_records_are_refused(tmp_path, make_ecg, write_wfdb, spoil, message):
