@@ -13,6 +13,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -47,7 +48,7 @@ def decoding(name: str) -> Iterator[None]:
     except (
         *(ArithmeticError, AssertionError, AttributeError, BadZipFile, EOFError, LookupError),
         *(MemoryError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError),
-        *(struct.error, zlib.error),
+        *(TokenError, struct.error, zlib.error),
     ) as error:
         raise ECGError(
             f"{name} file must be readable, got {type(error).__name__} while decoding: it is "

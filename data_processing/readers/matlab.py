@@ -2,19 +2,14 @@
 
 The samples are the one matrix with as many rows or columns as there are leads. Rate, unit and
 leads may stand beside it as variables or as fields of one structure (``fs``, ``unit``, ``leads``).
-Decoding is SciPy's; what could make it take memory by a number in the file is checked before.
-Format: MathWorks, MAT-File Level 5 File Format.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from data_processing.declared import DeclaredSignal
 from data_processing.errors import ECGError
@@ -30,14 +25,15 @@ from data_processing.readers.arrays import (
     one_recording,
     settle,
 )
+from data_processing.readers.matlab_elements import (
+    HEADER_BYTES,
+    decode_version_5,
+    order_of_version_5,
+    version_4,
+)
 from data_processing.signals import ECG
 
 _FORMAT = "MATLAB"
-_HEADER_BYTES = 128
-_COMPRESSED, _MATRIX = 15, 14  # types of a data element
-_MOST_BYTES = 1 << 28  # of a variable unpacked
-_MOST_RATIO = 100  # unpacked to packed; ECGs reach 10
-_V4_BYTES = {0: 8, 1: 4, 2: 4, 3: 2, 4: 2, 5: 1}  # of a number, by the tens digit of its type
 
 
 def matches(path: Path) -> bool:
@@ -45,8 +41,9 @@ def matches(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        start = file.read(_HEADER_BYTES)
-    return _order_of_version_5(start) != "" or _is_version_4(start, path.stat().st_size)
+        start = file.read(HEADER_BYTES)
+    is_4 = version_4(start, path.stat().st_size) is not None
+    return is_4 or order_of_version_5(start) != ""
 
 
 def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
@@ -69,10 +66,8 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
     """
     with decoding(_FORMAT):
         content = path.read_bytes()
-        order = _order_of_version_5(content)
-        if order:
-            _check_elements(content, order)
-        variables = _flat(loadmat(path, simplify_cells=True))
+        order = order_of_version_5(content)
+        variables = _flat(decode_version_5(content, order) if order else _matrix_of(content))
         stated = _stated_by(variables)
         if not order and not (stated.unit or declared.unit):
             raise ECGError(
@@ -84,61 +79,20 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
         return array_to_ecg(array, settled, source_format=_FORMAT)
 
 
-def _order_of_version_5(start: bytes) -> str:
-    """Return ``<`` or ``>``, the order of the bytes; empty if it is no file of version 5."""
-    order = {b"IM": "<", b"MI": ">"}.get(start[126:128], "")
-    if not order or not start.startswith(b"MATLAB"):
-        return ""
-    return order if struct.unpack(f"{order}H", start[124:126])[0] == 0x0100 else ""
-
-
-def _is_version_4(start: bytes, n_bytes: int) -> bool:
-    """Return whether the file is exactly one matrix of version 4, as the Challenges have it."""
-    if len(start) < 20:
-        return False
-    kind, n_rows, n_columns, is_complex, n_name = struct.unpack("<5i", start[:20])
-    width = _V4_BYTES.get(kind // 10 % 10, 0)
-    is_sane = 0 <= kind < 60 and kind % 10 == 0 and min(n_rows, n_columns) > 0
-    if not (is_sane and is_complex == 0 and 1 < n_name <= 64 and width):
-        return False
-    return 20 + n_name + n_rows * n_columns * width == n_bytes
-
-
-def _check_elements(content: bytes, order: str) -> None:
-    """Check that every variable ends within the file, and what it unpacks to."""
-    position = _HEADER_BYTES
-    while position < len(content):
-        if position + 8 > len(content):
-            raise _cut_off()
-        kind, n_bytes = struct.unpack_from(f"{order}2I", content, position)
-        position += 8
-        if n_bytes > len(content) - position:
-            raise _cut_off()
-        if kind == _COMPRESSED:
-            start = zlib.decompressobj().decompress(content[position : position + n_bytes], 8)
-            kind, n_unpacked = struct.unpack(f"{order}2I", start)
-            if n_unpacked > min(_MOST_BYTES, _MOST_RATIO * n_bytes + 1000):
-                raise ECGError(
-                    f"MATLAB variable must unpack to at most {_MOST_BYTES >> 20} MiB and "
-                    f"{_MOST_RATIO} times its size, got more. Save one recording a file."
-                )
-        if kind != _MATRIX:
-            raise ECGError("MATLAB file must hold variables, got something else. Save it again.")
-        position += n_bytes
-
-
-def _cut_off() -> ECGError:
-    return ECGError(
-        "MATLAB file must hold all of each variable, it ends before. It is cut off: copy it again."
-    )
+def _matrix_of(content: bytes) -> dict[str, Any]:
+    """Return the matrix of a file of version 4."""
+    found = version_4(content[:HEADER_BYTES], len(content))
+    if found is None:
+        raise ECGError("MATLAB file must be one whole matrix, it is not. Copy it again.")
+    dtype, shape, position = found
+    values = np.frombuffer(content, dtype, offset=position)
+    return {"val": values.reshape(shape, order="F")}
 
 
 def _flat(variables: dict[str, Any]) -> dict[str, Any]:
     """Return variables and the fields of structures by name, in lower case."""
     found: dict[str, Any] = {}
     for name, value in variables.items():
-        if name.startswith("__"):
-            continue
         inner = value if isinstance(value, dict) else {name: value}
         found |= {str(key).lower(): item for key, item in inner.items()}
     return found
@@ -171,10 +125,10 @@ def _stated_by(variables: dict[str, Any]) -> DeclaredSignal:
         next((variables[name] for name in names if name in variables), None)
         for names in (RATE_NAMES, UNIT_NAMES, LEAD_NAMES)
     )
-    is_number = isinstance(rate, int | float | np.integer | np.floating)
-    names = list(leads) if isinstance(leads, list | np.ndarray) else []
+    rate_hz = float(rate.item()) if isinstance(rate, np.ndarray) and rate.size == 1 else 0.0
+    names = leads if isinstance(leads, list) else []
     return DeclaredSignal(
         unit if isinstance(unit, str) else "",
-        float(rate) if is_number and np.isfinite(rate) and rate > 0 else 0.0,
-        tuple(str(name).strip() for name in names if isinstance(name, str)),
+        rate_hz if np.isfinite(rate_hz) and rate_hz > 0 else 0.0,
+        tuple(name.strip() for name in names if isinstance(name, str)),
     )

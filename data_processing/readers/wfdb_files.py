@@ -17,6 +17,7 @@ import numpy as np
 import wfdb
 
 from data_processing.errors import ECGError
+from data_processing.readers.arrays import decoding
 from data_processing.signals import ECG, to_contract
 
 _RECORD_LINE = re.compile(rb"^(?:\s*#[^\n]*\n|\s*\n)*[^\s/#]+(/\d+)?[ \t]+\d+")
@@ -143,18 +144,18 @@ def _stated_length(header: Path) -> int:
 def _read_segment(header: Path) -> _Segment:
     gains = _declared_gains(header)
     record = _decode(header)
-    _check_checksums(record)
-    return _Segment(
-        signal=_without_skew(record.dac(), record.skew),
-        leads=list(record.sig_name),
-        units=list(record.units),
-        rate_hz=float(record.fs),
-        step=1.0 / min(abs(gain) for gain in gains),
-        recorded_at=record.base_datetime,
-        samples=b"".join(
-            (header.parent / name).read_bytes() for name in dict.fromkeys(record.file_name)
-        ),
-    )
+    with decoding("WFDB"):
+        _check_checksums(record)
+        names = dict.fromkeys(record.file_name)
+        return _Segment(
+            signal=_without_skew(record.dac(), record.skew),
+            leads=list(record.sig_name),
+            units=list(record.units),
+            rate_hz=float(record.fs),
+            step=1.0 / min(abs(gain) for gain in gains),
+            recorded_at=record.base_datetime,
+            samples=b"".join((header.parent / name).read_bytes() for name in names),
+        )
 
 
 def _without_skew(signal: np.ndarray, skews: list[int | None]) -> np.ndarray:
