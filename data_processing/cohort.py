@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -60,6 +61,8 @@ class Cohort:
         ``private/`` only.
     rule_notes
         What each exclusion should be checked for; empty texts where nothing.
+    flow
+        Steps before the tables were checked: what of a published table is on this machine.
     """
 
     definition: CohortDefinition
@@ -67,6 +70,7 @@ class Cohort:
     records: pd.DataFrame
     identifiers: pd.DataFrame = field(repr=False)
     rule_notes: tuple[str, ...] = ()
+    flow: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_cohort(directory: str | Path, definition: CohortDefinition) -> Cohort:

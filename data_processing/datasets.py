@@ -1,35 +1,31 @@
 """Find public datasets below one folder, or download them: resumable, checked, atomic.
 
 A dataset's folder has the layout of its publisher, so a mirror, a download and a copy by hand are
-the same to the readers.
+the same to the readers. PhysioNet lists its files with their hashes in ``SHA256SUMS.txt``, Zenodo
+in the answer of its interface; both lists stay in the folder. Only where the hash of the list is
+known here (``checksums_sha256``) is every file pinned; else the list that came over https is
+trusted.
 """
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
-import time
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import requests
 from tqdm.auto import tqdm
 
+from data_processing.transfer import BY_HAND, ChecksumError, ensure_file, is_unpacked, unpack
+
 __all__ = ["DATASETS", "ChecksumError", "Dataset", "download", "locate_dataset"]
 
 CHECKSUMS_FILE = "SHA256SUMS.txt"
-_N_ATTEMPTS = 4
-_TIMEOUT_SECONDS = (10.0, 60.0)
-_CHUNK_BYTES = 1 << 14  # a broken connection loses the chunk it was in
-_BY_HAND = (
-    "Copy the dataset's folder by hand and point data_root (or ECG_DATA_ROOT) to the folder above."
-)
-
-
-class ChecksumError(ValueError):
-    """A downloaded file is not the published one."""
+ZENODO_FILE = "zenodo_record.json"
+_ZENODO = "https://zenodo.org"
 
 
 @dataclass(frozen=True)
@@ -43,13 +39,18 @@ class Dataset:
     base_url
         Folder of the publication, ending in a slash.
     checksums_sha256
-        Hash of its ``SHA256SUMS.txt``: pins every file.
+        Hash of its ``SHA256SUMS.txt``: pins every file. Empty: not known here.
     markers
-        Files or folders that tell its folder from others.
+        Files or folders that tell its folder from others; ``|`` separates what may stand for one
+        another, ``*`` is any text.
     skipped
         Listed files that are not needed (archives of the others, litter).
     unchecked
         Listed files whose hash is not enforced.
+    folders
+        Other names its folder may have.
+    zenodo_id
+        Number of the record, if Zenodo publishes it; its archives are unpacked.
     """
 
     name: str
@@ -58,10 +59,22 @@ class Dataset:
     markers: tuple[str, ...]
     skipped: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    zenodo_id: str = ""
 
 
-DATASETS = {
-    "brugada_huca": Dataset(
+def _physionet(name: str, path: str, markers: tuple[str, ...], *folders: str) -> Dataset:
+    url = f"https://physionet.org/files/{path}/"
+    return Dataset(name, url, "", markers, folders=folders)
+
+
+def _zenodo(name: str, record: str, markers: tuple[str, ...], *folders: str) -> Dataset:
+    url = f"{_ZENODO}/records/{record}/files/"
+    return Dataset(name, url, "", markers, folders=folders, zenodo_id=record)
+
+
+_ALL = (
+    Dataset(
         name="brugada_huca",
         base_url="https://physionet.org/files/brugada-huca/1.0.0/",
         checksums_sha256="e97ed22632bc69330080ed26afbda923da94467b60dd84350aac4f4406c8fe43",
@@ -70,7 +83,14 @@ DATASETS = {
         # The licence text in circulation differs from the listed hash; all data files match.
         unchecked=("LICENSE.txt",),
     ),
-}
+    _physionet("ptbxl", "ptb-xl/1.0.3", ("ptbxl_database.csv", "scp_statements.csv"), "ptbxl_wfdb"),
+    _physionet("ludb", "ludb/1.0.1", ("ludb.csv", "data")),
+    _physionet("challenge2021", "challenge-2021/1.0.3", ("training|*.hea",)),
+    # The second of each pair: the few exams of CODE-15 % that circulate as MATLAB files.
+    _zenodo("code15", "4916206", ("exams.csv|meta.csv", "exams_part*|org")),
+    _zenodo("sami_trop", "4905618", ("exams.csv", "exams.hdf5|exams.zip"), "samitrop"),
+)
+DATASETS = {dataset.name: dataset for dataset in _ALL}
 
 
 def locate_dataset(name: str, data_root: str | Path = "") -> Path:
@@ -101,13 +121,19 @@ def locate_dataset(name: str, data_root: str | Path = "") -> Path:
             f"data_root must be the folder that holds {name}, got nothing. Set data_root or the "
             f"environment variable ECG_DATA_ROOT, or download it from {dataset.base_url}."
         )
-    for folder in (Path(root) / name, Path(root)):
-        if all((folder / marker).exists() for marker in dataset.markers):
+    for folder in (*(Path(root) / each for each in (name, *dataset.folders)), Path(root)):
+        if all(_is_there(folder, marker) for marker in dataset.markers):
             return folder
+    wanted = " and ".join(marker.replace("|", " or ") for marker in dataset.markers)
     raise FileNotFoundError(
-        f"data_root must hold {name} (a folder with {' and '.join(dataset.markers)}), got none "
-        f"there. Download it with data_processing.datasets.download({name!r}, data_root), or from "
-        f"{dataset.base_url}."
+        f"data_root must hold {name} (a folder with {wanted}), got none there. Download it with: "
+        f"python -m workflow download {name} --data-root FOLDER, or from {dataset.base_url}."
+    )
+
+
+def _is_there(folder: Path, marker: str) -> bool:
+    return folder.is_dir() and any(
+        next(folder.glob(pattern), None) is not None for pattern in marker.split("|")
     )
 
 
@@ -135,7 +161,8 @@ def download(
     root
         Folder of datasets; the files go to ``root/<name>``.
     base_url
-        A mirror with the same layout.
+        A mirror: a folder with the same files and their list (``SHA256SUMS.txt``, or Zenodo's
+        answer as ``zenodo_record.json``).
     progress
         Whether to show a progress bar.
 
@@ -157,99 +184,68 @@ def download(
     folder = Path(root) / dataset.name
     folder.mkdir(parents=True, exist_ok=True)
     with requests.Session() as session:
-        checksums = folder / CHECKSUMS_FILE
-        _ensure_file(session, url + CHECKSUMS_FILE, checksums, dataset.checksums_sha256)
-        listed = _read_checksums(checksums, folder)
+        listed = _listed_files(session, dataset, folder, url, is_mirror=base_url is not None)
         wanted = [item for item in listed if item[0] not in dataset.skipped]
-        for path, sha256 in tqdm(wanted, desc=dataset.name, unit="file", disable=not progress):
-            expected = "" if path in dataset.unchecked else sha256
-            _ensure_file(session, url + quote(path), folder / path, expected)
+        for path, checksum in tqdm(wanted, desc=dataset.name, unit="file", disable=not progress):
+            expected = "" if path in dataset.unchecked else checksum
+            is_archive = bool(dataset.zenodo_id) and path.endswith(".zip")
+            if is_archive and is_unpacked(folder / path, checksum):
+                continue
+            ensure_file(session, url + quote(path), folder / path, expected)
+            if is_archive:
+                unpack(folder / path, checksum)
     return folder
 
 
-def _read_checksums(path: Path, folder: Path) -> list[tuple[str, str]]:
-    """Return (relative path, sha256) of every listed file; refuse paths that leave the folder."""
-    listed = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        sha256, _, name = line.strip().partition(" ")
-        name = name.lstrip(" *")
-        if not name:
-            continue
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise ChecksumError(
-                f"{CHECKSUMS_FILE} must list files inside the dataset, got one outside. "
-                "Do not use this mirror."
-            )
-        listed.append((name, sha256.lower()))
+def _listed_files(
+    session: requests.Session, dataset: Dataset, folder: Path, url: str, *, is_mirror: bool
+) -> list[tuple[str, str]]:
+    """Return (relative path, checksum) of every published file; refuse paths that leave the folder.
+
+    The list itself is kept in the folder.
+    """
+    if dataset.zenodo_id:
+        path = folder / ZENODO_FILE
+        api = f"{_ZENODO}/api/records/{dataset.zenodo_id}"
+        ensure_file(session, url + ZENODO_FILE if is_mirror else api, path, "")
+        listed = _zenodo_files(path)
+    else:
+        path = folder / CHECKSUMS_FILE
+        pinned = dataset.checksums_sha256
+        ensure_file(session, url + CHECKSUMS_FILE, path, f"sha256:{pinned}" if pinned else "")
+        listed = _physionet_files(path)
+    if not all((folder / name).resolve().is_relative_to(folder.resolve()) for name, _ in listed):
+        raise ChecksumError(
+            f"{path.name} must list files inside the dataset, got one outside. Do not use this "
+            "mirror."
+        )
     return listed
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _physionet_files(path: Path) -> list[tuple[str, str]]:
+    """Return what ``SHA256SUMS.txt`` lists: a hash and a path a line."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = [re.fullmatch(r"\s*([0-9a-fA-F]{64}) [ *]?(.+?)\s*", line) for line in lines if line]
+    if not found or None in found:
+        raise _no_list(path)
+    return [(match[2], f"sha256:{match[1].lower()}") for match in found if match]
 
 
-def _ensure_file(session: requests.Session, url: str, path: Path, sha256: str) -> None:
-    """Have the right file at `path`; it takes its name only when complete and checked."""
-    if path.exists() and (not sha256 or _sha256(path) == sha256):
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    for attempt in ("first", "from the start"):
-        _fetch(session, url, part)
-        if not sha256 or _sha256(part) == sha256:
-            part.replace(path)
-            return
-        part.unlink()  # an old half of another version spoils the whole: begin anew, once
-        if attempt == "from the start":
-            raise ChecksumError(
-                f"{path.name} must have the published sha256 ({sha256[:12]}...), got another file "
-                f"twice. The mirror or a proxy changes it. {_BY_HAND}"
-            )
+def _zenodo_files(path: Path) -> list[tuple[str, str]]:
+    """Return what Zenodo's answer lists: ``files`` with ``key`` and ``checksum`` (md5:...)."""
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        listed = [(str(item["key"]), str(item["checksum"])) for item in files]
+    except (ValueError, KeyError, TypeError):
+        listed = []
+    if not listed or not all(checksum.startswith("md5:") for _, checksum in listed):
+        raise _no_list(path)
+    return listed
 
 
-def _fetch(session: requests.Session, url: str, part: Path) -> None:
-    """Download to `part`, going on where it ends, with a few attempts."""
-    for attempt in range(1, _N_ATTEMPTS + 1):
-        try:
-            _fetch_rest(session, url, part)
-        except requests.RequestException as error:
-            response: Any = getattr(error, "response", None)
-            status = getattr(response, "status_code", None)
-            is_final = status is not None and 400 <= status < 500 and status != 429
-            if is_final or attempt == _N_ATTEMPTS:
-                cause = f"HTTP {status}" if status else type(error).__name__
-                raise ConnectionError(
-                    f"{url} must be reachable, got {cause} after {attempt} attempts. What is "
-                    f"complete is kept: run it again to go on. Without a network: {_BY_HAND}"
-                ) from None
-            time.sleep(_pause_seconds(attempt))
-        else:
-            return
-
-
-def _pause_seconds(attempt: int) -> float:
-    return 0.5 * 2.0**attempt
-
-
-def _fetch_rest(session: requests.Session, url: str, part: Path) -> None:
-    """Request the bytes that are missing; start anew if the server cannot continue."""
-    n_have = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={n_have}-", "Accept-Encoding": "identity"} if n_have else {}
-    with session.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
-        if response.status_code == 416:  # nothing beyond what is there: it is complete, or wrong
-            return
-        response.raise_for_status()
-        is_continued = response.status_code == 206
-        expected = response.headers.get("Content-Length")
-        n_written = 0
-        with part.open("ab" if is_continued else "wb") as file:
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                file.write(chunk)
-                n_written += len(chunk)
-        is_encoded = "Content-Encoding" in response.headers
-        if expected is not None and not is_encoded and n_written < int(expected):
-            raise requests.ConnectionError("the connection ended before the file did")
+def _no_list(path: Path) -> ChecksumError:
+    path.unlink()  # not to be taken for the list the next time
+    return ChecksumError(
+        f"{path.name} must list the files with their checksums, it does not. The server answered "
+        f"with something else: try again later. {BY_HAND}"
+    )

@@ -73,6 +73,7 @@ def _boxes(flow: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     before, lost = flow[0], []
     for row, following in pairwise([*flow[1:], {}]):
         names = [name for name in ("n_patients", "n_records", "n_events") if name in row]
+        names = [name for name in names if name in before]  # not before the tables were read
         counts = {name: before[name] - row[name] for name in names}
         lost += [(row, counts)] if any(counts.values()) else []
         before = row

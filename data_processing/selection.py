@@ -81,7 +81,7 @@ def select_cohort(
     if cohort.definition.has_dates:
         days = {"horizon_days": horizon_days, "landmark_days": landmark_days}
         patients = define_outcome(patients, cohort.definition, **days)
-    selection = Selection(patients, cohort.records.copy(), most_ecgs=most_ecgs, ecg_order=ecg_order)
+    selection = Selection(patients, cohort.records.copy(), list(cohort.flow), most_ecgs, ecg_order)
     selection.note("read", f"rows of {' and '.join(cohort.definition.source_files)}")
     _apply_exclusions(selection, cohort)
     if cohort.definition.has_dates:

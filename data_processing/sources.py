@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_processing.cohort import Cohort, read_brugada_huca, read_cohort, read_hospital_folder
-from data_processing.datasets import download, locate_dataset
+from data_processing.datasets import DATASETS, download, locate_dataset
 from data_processing.definitions import nicm_definition
 from data_processing.mapping import is_mapping, read_mapping
+from data_processing.public.opening import NAMES, read_public
 from data_processing.synthetic import SyntheticSettings, write_hospital_folder
 from data_processing.synthetic_files import TRUTH_SCHEMA_VERSION
 
@@ -34,6 +35,10 @@ class CohortParameters(Protocol):
     @property
     def horizon_days(self) -> int: ...  # noqa: D102
     @property
+    def target(self) -> str: ...  # noqa: D102
+    @property
+    def source_rate_hz(self) -> int: ...  # noqa: D102
+    @property
     def seed(self) -> int: ...  # noqa: D102
 
 
@@ -45,7 +50,9 @@ def open_cohort(parameters: CohortParameters, *, private_directory: Path) -> Coh
     parameters
         ``cohort``: ``synthetic_nicm`` (simulated and written as a hospital's folder, then read like
         any other; ``n_patients``, ``effect_size``, ``horizon_days``, ``seed``), ``brugada_huca``
-        (``atypical``; downloaded where it is not found), ``folder`` (your own, at ``data_root``) or
+        (``atypical``; downloaded where no folder is named), another public collection (``ptbxl``,
+        ``ludb``, ``challenge2021``, ``code15``, ``sami_trop``; ``target``, ``source_rate_hz``;
+        to be downloaded before, they are large), ``folder`` (your own, at ``data_root``) or
         a mapping file, ``.yaml`` (your own, in its folder unless ``data_root`` names another).
         Public data are looked for in ``data_root``, else in ``ECG_DATA_ROOT``.
     private_directory
@@ -75,6 +82,14 @@ def open_cohort(parameters: CohortParameters, *, private_directory: Path) -> Coh
         else:
             directory = download(name, private_directory / "public")
         return read_brugada_huca(directory, atypical=parameters.atypical)
+    if name in NAMES:
+        directory = locate_dataset(name, parameters.data_root)
+        return read_public(
+            name,
+            directory,
+            target=parameters.target,
+            source_rate_hz=parameters.source_rate_hz,
+        )
     if name == "folder":
         if not parameters.data_root:
             raise ValueError(
@@ -86,8 +101,8 @@ def open_cohort(parameters: CohortParameters, *, private_directory: Path) -> Coh
         definition, directory = read_mapping(name)
         return read_cohort(parameters.data_root or directory, definition)
     raise ValueError(
-        "cohort must be synthetic_nicm, brugada_huca or folder, or a mapping file (.yaml), got "
-        f"{name!r}. Choose one."
+        f"cohort must be synthetic_nicm, {', '.join(DATASETS)} or folder, or a mapping file "
+        f"(.yaml), got {name!r}. Choose one."
     )
 
 

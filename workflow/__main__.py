@@ -12,6 +12,7 @@ from pathlib import Path
 from workflow import notebooks
 from workflow.artifacts import PROJECT_ROOT, Artifacts, atomic_path
 from workflow.parameter_rules import ParameterError, rule_of
+from workflow.parameters import PUBLIC_COHORTS
 from workflow.profiles import load_profile, profile_names, resolve, settable
 from workflow.stages import plan
 
@@ -46,8 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="check the notebooks against the project's rules")
     commands.add_parser("sync", help="write the parameters cells from the dataclasses")
     download = commands.add_parser("download", help="fetch a public dataset, checked and resumable")
-    download.add_argument("dataset", choices=["brugada_huca"])
+    download.add_argument("dataset", choices=PUBLIC_COHORTS)
     download.add_argument("--data-root", required=True, help="folder of public datasets")
+    download.add_argument("--mirror", default="", help="address of a copy with the same files")
     predict = commands.add_parser("predict", help="risk of one ECG from a trained model")
     predict.add_argument("bundle", help="folder of the model: runs/<run>/02_models/<variant>")
     predict.add_argument("ecg", help="an ECG file, in any format that is read")
@@ -124,7 +126,7 @@ def _check() -> int:
 def _download(options: argparse.Namespace) -> None:
     from workflow.stages import download_dataset
 
-    print(download_dataset(options.dataset, Path(options.data_root)))
+    print(download_dataset(options.dataset, Path(options.data_root), options.mirror))
 
 
 def _new_cohort(options: argparse.Namespace) -> None:

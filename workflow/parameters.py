@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from workflow.parameter_rules import parameter
 
 VARIANTS = ("ecg", "ecg_age", "ecg_covariates", "clinical")
-COHORTS = ("synthetic_nicm", "brugada_huca", "folder")
+PUBLIC_COHORTS = ("brugada_huca", "ptbxl", "ludb", "challenge2021", "code15", "sami_trop")
+COHORTS = ("synthetic_nicm", *PUBLIC_COHORTS, "folder")
 MAPPINGS = (".yaml", ".yml")  # a cohort of one's own, made with `new-cohort`
 
 
@@ -59,6 +60,12 @@ class PreparationParameters:
         "exclude",
         "uncertain Brugada cases (brugada_huca only)",
         choices=("exclude", "positive", "negative"),
+    )
+    target: str = parameter(
+        "", "label of a public cohort, such as MI or death; empty: the cohort's default"
+    )
+    source_rate_hz: int = parameter(
+        0, "which published files, 100 or 500 (ptbxl only); 0: the default", minimum=0
     )
     rate_hz: int = parameter(100, "sampling rate of the prepared ECGs in Hz", minimum=50)
     duration_seconds: float = parameter(10.0, "length of the prepared ECGs in seconds", above=0.0)

@@ -6,7 +6,6 @@ no notebook (``download``, ``new-cohort``, ``predict``) are at the end.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,8 +155,12 @@ def source_data(parameters: Mapping[str, Any]) -> list[Path]:
         return [Path(root)]
     if cohort.lower().endswith(MAPPINGS):
         return [Path(cohort), Path(root or _mapped_folder(Path(cohort)))]
-    root = root or os.environ.get("ECG_DATA_ROOT", "")
-    return [path for path in (Path(root) / cohort, Path(root)) if root and path.is_dir()][:1]
+    from data_processing.datasets import locate_dataset
+
+    try:
+        return [locate_dataset(cohort, root)]
+    except FileNotFoundError:
+        return []
 
 
 def _mapped_folder(mapping: Path) -> Path:
@@ -171,11 +174,11 @@ def _mapped_folder(mapping: Path) -> Path:
         return mapping.parent
 
 
-def download_dataset(name: str, data_root: Path) -> Path:
+def download_dataset(name: str, data_root: Path, mirror: str = "") -> Path:
     """Fetch a public dataset below `data_root`, resuming and checking; return its folder."""
     from data_processing.datasets import download
 
-    return download(name, data_root)
+    return download(name, data_root, base_url=mirror or None)
 
 
 def new_cohort(folder: Path, output: Path, *, patients: str, ecgs: str) -> list[str]:

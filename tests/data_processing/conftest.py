@@ -115,6 +115,8 @@ class Parameters:
     n_patients: int = 25
     effect_size: float = 1.0
     horizon_days: int = 1095
+    target: str = ""
+    source_rate_hz: int = 0
     seed: int = 0
 
 

@@ -1,13 +1,16 @@
 """Download from a local server: whole, resumed, damaged, absent."""
 
 import hashlib
+import io
+import json
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 
-from data_processing import datasets
+from data_processing import datasets, transfer
 from data_processing.datasets import ChecksumError, Dataset, download, locate_dataset
 
 FILES = {
@@ -50,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(datasets, "_pause_seconds", lambda attempt: 0.0)
+    monkeypatch.setattr(transfer, "_pause_seconds", lambda attempt: 0.0)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -154,8 +157,96 @@ def test_a_list_that_leaves_the_folder_is_refused(server, tmp_path):
         download(dataset, tmp_path, progress=False)
 
 
+def zipped(**files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("__", "/"), text)
+    return content.getvalue()
+
+
+@pytest.fixture
+def zenodo(server):
+    """Serve a Zenodo record with a table and an archive, as a mirror has it."""
+    server.files = {
+        "exams.csv": b"exam_id,age\n1,50\n",
+        "exams_part0.zip": zipped(**{"exams_part0.hdf5": FILES["files/1/1.dat"]}),
+    }
+    listing = [
+        {"key": name, "size": len(content), "checksum": f"md5:{hashlib.md5(content).hexdigest()}"}
+        for name, content in server.files.items()
+    ]
+    server.files["zenodo_record.json"] = json.dumps({"files": listing}).encode()
+    server.record = Dataset("tiny", "https://nowhere.invalid/", "", ("exams.csv",), zenodo_id="1")
+    server.url = server.dataset.base_url
+    return server
+
+
+def test_a_zenodo_record_arrives_checked_and_unpacked_once(zenodo, tmp_path):
+    zenodo.cuts["exams_part0.zip"] = 2
+    folder = download(zenodo.record, tmp_path, base_url=zenodo.url, progress=False)
+    assert (folder / "exams_part0.hdf5").read_bytes() == FILES["files/1/1.dat"]
+    assert not (folder / "exams_part0.zip").exists()
+    assert any(
+        name == "exams_part0.zip" and span and span.startswith("bytes=")
+        for name, span in zenodo.asked
+    )
+    zenodo.asked.clear()
+    download(zenodo.record, tmp_path, base_url=zenodo.url, progress=False)
+    assert zenodo.asked == []
+
+
+def test_a_changed_zenodo_file_is_refused_and_not_kept(zenodo, tmp_path):
+    zenodo.files["exams.csv"] = b"something else"
+    with pytest.raises(ChecksumError, match=r"exams.csv must have the published md5 "):
+        download(zenodo.record, tmp_path, base_url=zenodo.url, progress=False)
+    assert not (tmp_path / "tiny" / "exams.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b"{}", b'{"files": []}', b'{"files": [{"key": "a"}]}']
+)
+def test_another_answer_than_the_list_is_refused_and_asked_for_again(zenodo, tmp_path, answer):
+    right = zenodo.files["zenodo_record.json"]
+    zenodo.files["zenodo_record.json"] = answer
+    with pytest.raises(ChecksumError, match="must list the files with their checksums"):
+        download(zenodo.record, tmp_path, base_url=zenodo.url, progress=False)
+    zenodo.files["zenodo_record.json"] = right
+    assert download(zenodo.record, tmp_path, base_url=zenodo.url, progress=False).is_dir()
+
+
+def test_a_list_that_is_not_pinned_is_trusted_but_must_be_a_list(server, tmp_path):
+    dataset = Dataset("tiny", server.dataset.base_url, "", ("x",))
+    right = server.files["SHA256SUMS.txt"]
+    server.files["SHA256SUMS.txt"] = b"<html>Sign in</html>"
+    with pytest.raises(ChecksumError, match="must list the files with their checksums"):
+        download(dataset, tmp_path, progress=False)
+    server.files["SHA256SUMS.txt"] = right
+    assert fetched(download(dataset, tmp_path, progress=False)) == FILES
+
+
+@pytest.mark.parametrize("content", [b"no archive", zipped(**{"..__outside": "x"})])
+def test_an_archive_that_is_none_or_leaves_its_folder_is_refused(tmp_path, content):
+    archive = tmp_path / "in" / "a.zip"
+    archive.parent.mkdir()
+    archive.write_bytes(content)
+    with pytest.raises(ChecksumError, match=r"a.zip must be a whole ZIP archive with files for"):
+        transfer.unpack(archive, "md5:0")
+    assert list(tmp_path.rglob("*")) == [archive.parent, archive]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("ptbxl", "ptbxl_wfdb"), *((n, n) for n in ("ludb", "challenge2021", "code15"))],
+)
+def test_the_samples_here_are_found_by_their_markers(data_root, name, folder):
+    assert locate_dataset(name, data_root) == data_root / folder
+    assert locate_dataset(name, data_root / folder) == data_root / folder
+
+
 def test_an_unknown_dataset_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="dataset must be one of brugada_huca, got 'mimic'"):
+    with pytest.raises(ValueError, match=r"dataset must be one of brugada_huca, .*, got 'mimic'"):
         locate_dataset("mimic", tmp_path)
 
 

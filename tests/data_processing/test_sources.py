@@ -33,7 +33,7 @@ def test_it_is_simulated_anew_only_when_the_settings_change(parameters, tmp_path
 
 
 def test_wrong_names_and_folders_say_what_to_do(parameters, tmp_path):
-    with pytest.raises(ValueError, match="cohort must be synthetic_nicm, brugada_huca or folder"):
+    with pytest.raises(ValueError, match="cohort must be synthetic_nicm, brugada_huca, ptb"):
         open_cohort(parameters(cohort="nicm"), private_directory=tmp_path)
     with pytest.raises(ValueError, match="data_root must be the folder of your cohort, got ''"):
         open_cohort(parameters(cohort="folder"), private_directory=tmp_path)

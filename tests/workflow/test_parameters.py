@@ -5,9 +5,16 @@ from dataclasses import fields
 import papermill
 import pytest
 
+from data_processing.datasets import DATASETS
+from data_processing.public.opening import NAMES
 from workflow.notebooks import notebook_path
 from workflow.parameter_rules import ParameterError, build, cell_source, read_parameters
-from workflow.parameters import PreparationParameters, TrainingParameters
+from workflow.parameters import (
+    COHORTS,
+    PUBLIC_COHORTS,
+    PreparationParameters,
+    TrainingParameters,
+)
 from workflow.profiles import load_profile, profile_names, resolve, settable
 from workflow.stages import STAGES
 
@@ -86,7 +93,7 @@ def test_a_cohort_is_a_known_name_or_an_existing_mapping(cohort, advice):
     with pytest.raises(ParameterError) as error:
         build(PreparationParameters, {"cohort": cohort})
     assert str(error.value) == (
-        "PreparationParameters.cohort must be one of synthetic_nicm, brugada_huca, folder, or an "
+        f"PreparationParameters.cohort must be one of {', '.join(COHORTS)}, or an "
         f"existing file that ends with .yaml or .yml, got {cohort!r} (str). {advice}"
     )
 
@@ -170,3 +177,8 @@ def test_an_unknown_profile_names_the_known_ones():
 
 def test_the_run_folder_and_variant_are_set_by_the_runner_only():
     assert not {"run_directory", "variant"} & set(settable())
+
+
+def test_every_public_cohort_can_be_downloaded_and_read():
+    assert set(PUBLIC_COHORTS) == set(DATASETS)
+    assert {*PUBLIC_COHORTS} - {"brugada_huca"} == {*NAMES}

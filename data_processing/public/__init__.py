@@ -1,0 +1,1 @@
+"""Public ECG collections in their published layouts, read as cohorts; one module a layout."""
