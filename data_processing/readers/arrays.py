@@ -183,7 +183,7 @@ def array_to_ecg(
     Returns
     -------
     ECG
-        Its unit is only *declared*, unless the file states it.
+        With the hash of its samples: one recording has the same one in every format.
 
     Raises
     ------

@@ -42,8 +42,7 @@ def matches(path: Path) -> bool:
     """Return whether a file is NPY, or an archive of NPY files alone."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        start = file.read(6)
+    start = _start_of(path)
     if start == _MAGIC:
         return True
     if start[:4] != b"PK\x03\x04":
@@ -55,6 +54,11 @@ def matches(path: Path) -> bool:
         # Cut off behind its beginning: the name of the first member tells what it was.
         with path.open("rb") as file:
             return b".npy" in file.read(300)
+
+
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC))
 
 
 def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
@@ -75,7 +79,7 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
         If the file is damaged, too large when unpacked, or unit, rate or leads are unknown.
     """
     with decoding(_FORMAT):
-        if path.open("rb").read(6) == _MAGIC:
+        if _start_of(path) == _MAGIC:
             array, stated = _memory_map(path), DeclaredSignal()
         else:
             about = path.stat()
