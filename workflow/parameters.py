@@ -25,7 +25,12 @@ class PreparationParameters:
     run_directory: str = parameter(
         "runs/quickstart", "folder of this run, below the project's root or absolute"
     )
-    cohort: str = parameter("synthetic_nicm", "which cohort", choices=COHORTS, suffixes=MAPPINGS)
+    cohort: str = parameter(
+        "synthetic_nicm",
+        "synthetic_nicm, folder, FILE.yaml, or ptbxl and other public ones",
+        choices=COHORTS,
+        suffixes=MAPPINGS,
+    )
     data_root: str = parameter(
         "", "folder of public data or your cohort; empty: ECG_DATA_ROOT, or the mapping's"
     )

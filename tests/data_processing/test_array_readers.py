@@ -305,7 +305,7 @@ def test_a_table_may_give_each_lead_its_unit(tmp_path, signal):
         ({"time": ""}, lambda t: t, "file must state rate_hz, got numbers without it"),
         ({"time": "time"}, lambda t: t, "file must state rate_hz, got numbers without it"),
         ({}, lambda t: t.replace("V6 (mV)", "V6"), "the unit of each lead or none"),
-        ({}, lambda t: t.replace("(mV)", "(furlong)"), "unit must be V, mV, uV or nV"),
+        ({}, lambda t: t.replace("(mV)", "(furlong)"), "unit must be V, mV, uV, nV or 0.1 mV"),
         ({}, lambda t: t[: t.rindex(",")], "rows must all have 13 cells, some have not"),
         ({}, lambda t: t.replace("\n0.400,", "\n0.400,1,"), "rows must all have 13 cells"),
         ({}, lambda t: t.replace("\n0.400,", f"\n{CANARY},"), "ValueError while decoding"),

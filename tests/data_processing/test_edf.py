@@ -117,7 +117,7 @@ def signal_field(content, offset, text):
         (lambda c: header_field(c, 236, "99999999"), "must be as long as its header says"),
         (lambda c: header_field(c, 244, "0"), "while decoding"),
         (lambda c: header_field(c, 244, "x"), "while decoding"),
-        (lambda c: signal_field(c, 96, "furlong"), "unit must be V, mV, uV or nV"),
+        (lambda c: signal_field(c, 96, "furlong"), "unit must be V, mV, uV, nV or 0.1 mV"),
         (lambda c: signal_field(c, 104, "10"), "must state its scale"),
         (lambda c: signal_field(c, 120, "32767"), "must state its scale"),
         (lambda c: signal_field(c, 104, "nan"), "must state its scale"),

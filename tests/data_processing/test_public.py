@@ -12,6 +12,7 @@ from data_processing.public.challenge2021 import read_challenge2021
 from data_processing.public.code import read_code15, read_sami_trop
 from data_processing.public.ludb import read_ludb
 from data_processing.public.ptbxl import read_ptbxl
+from data_processing.record_preparation import Reading
 from data_processing.selection import select_cohort
 from data_processing.sources import open_cohort
 
@@ -20,16 +21,11 @@ def prepare(cohort, folder, *, horizon_days=365, **settings):
     """Select and read a cohort; return the selection, the records and the refused ones."""
     selection = select_cohort(cohort, horizon_days=horizon_days)
     chain = SignalChain(**{"duration_seconds": 7.0, **settings})
-    return (
-        selection,
-        *prepare_signals(
-            selection.records_to_read,
-            chain,
-            folder,
-            declared=cohort.definition.signals,
-            n_workers=1,
-        ),
+    reading = Reading(cohort.definition.signals)
+    records, rejected, _ = prepare_signals(
+        selection.records_to_read, chain, folder, reading=reading, n_workers=1
     )
+    return selection, records, rejected
 
 
 def steps(selection):
@@ -197,7 +193,7 @@ def test_code_and_sami_trop_read_the_right_row_of_each_exam(tmp_path, make_ecg, 
     for record in records.itertuples():
         expected = make_ecg(rows[record.record_id] - 2, rate_hz=400, seconds=7.335)[67:-67]
         np.testing.assert_allclose(signals[record.signal_row], expected, atol=1e-5)
-        assert record.quality == "flagged: 1162 samples of padding cut off"
+        assert "1162 samples of padding cut off" in record.quality
 
 
 def test_death_is_dated_from_the_exam(tmp_path, make_ecg):
