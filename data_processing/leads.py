@@ -198,11 +198,27 @@ def _identity(lead: str) -> np.ndarray:
     return combination
 
 
-def _worst_residual(covariance: np.ndarray, testable: Sequence[str]) -> tuple[float, str]:
-    """Return the largest root mean square of an identity, and its lead."""
+def identity_residuals(
+    covariance: np.ndarray, testable: Sequence[str] = tuple(DERIVED_FROM_I_II)
+) -> dict[str, float]:
+    """Return how far leads are from their values computed from I and II, root mean square.
+
+    Parameters
+    ----------
+    covariance
+        (6, 6) of the limb leads.
+    testable
+        Of III, aVR, aVL and aVF those that are stored.
+    """
     found = {lead: _identity(lead) @ covariance @ _identity(lead) for lead in testable}
-    lead = max(found, key=lambda name: found[name], default="")
-    return (float(np.sqrt(max(found[lead], 0.0))), lead) if lead else (0.0, "")
+    return {lead: float(np.sqrt(max(value, 0.0))) for lead, value in found.items()}
+
+
+def _worst_residual(covariance: np.ndarray, testable: Sequence[str]) -> tuple[float, str]:
+    """Return the largest residual and its lead; 0 where no lead can be tested."""
+    residuals = identity_residuals(covariance, testable)
+    lead = max(residuals, key=lambda name: residuals[name], default="")
+    return (residuals[lead], lead) if lead else (0.0, "")
 
 
 def _explanation(covariance: np.ndarray, testable: Sequence[str], limit: float) -> str:

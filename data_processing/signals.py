@@ -39,7 +39,8 @@ _LIKELY_UNITS = {
     "ADC counts at 200 a mV": 200.0,
     "microvolts or ADC counts at 1000 a mV": 1000.0,
 }
-SUSPECT_MV = 3.0  # accepted, but larger than the typical deflection of any of those ECGs
+# Accepted, but the typical deflection of none of those ECGs is so small or large.
+SUSPECT_MV = (0.15, 3.0)
 
 
 @dataclass
@@ -218,6 +219,8 @@ def _check_amplitude(millivolts: np.ndarray) -> str:
             f"amplitude must be above {low:g} mV in the median lead, got {typical:.3g}. The "
             "signal is empty or in volts labelled mV: correct the unit or gain in the file."
         )
-    if typical > SUSPECT_MV:
+    if typical > SUSPECT_MV[1]:
         return f"amplitude is {typical:.1f} mV in the median lead; it may be in {cause}"
+    if typical < SUSPECT_MV[0]:
+        return f"amplitude is {typical:.2f} mV in the median lead; unit or gain may be wrong"
     return ""

@@ -4,10 +4,10 @@ Layout (doi:10.5281/zenodo.4916206 and 10.5281/zenodo.4905618): ``exams.csv`` an
 ``tracings`` (exams, 4096, 12) at 400 Hz. CODE-15 % has several exams a patient, and follow-up with
 the first one only; SaMi-Trop has one, in the order of its table.
 
-**Unit.** The publication contradicts itself: "scale 1e-4V ... multiplied by 1000 to obtain the
-signals in V". Read as millivolts, the 10 sample exams have a typical deflection of 1.2 to 3.7 mV;
-read as 1e-4 V, 0.1 to 0.4 mV, where PTB-XL has 0.4 to 1.9 mV. The PhysioNet Challenge 2025 reads
-them as millivolts, and so does this module; the amplitudes may be about twice too large.
+**Unit.** Read as published, 1e-4 V. The signals make that doubtful: so the 10 sample exams have a
+typical deflection of 0.12 to 0.37 mV, read as millivolts 1.2 to 3.7 mV, and PTB-XL has 0.4 to
+1.9 mV. The true factor may lie between; small ECGs are flagged. A model that scales each lead by
+its training data does not depend on it, a voltage criterion does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from data_processing.leads import LEADS
 from data_processing.public.rows import AGE_AND_SEX, cohort_of_rows, death_dates, unknown_target
 from data_processing.tables import Problems, read_table
 
-SIGNALS = DeclaredSignal(unit="mV", rate_hz=400.0, leads=LEADS)
+SIGNALS = DeclaredSignal(unit="1e-4 V", rate_hz=400.0, leads=LEADS)
 _DIAGNOSES = {
     "1dAVb": "first-degree AV block",
     "RBBB": "right bundle branch block",

@@ -1,8 +1,6 @@
 """LUDB 1.0.1 (Kalyakulina et al. 2020, doi:10.1109/ACCESS.2020.3029211): 200 ECGs of 10 s.
 
-The leads were scaled one by one before publication: within 1 % each limb lead is a sum of leads I
-and II, but with other factors than Einthoven's and Goldberger's. Where the contradiction is large
-(30 of 60 records looked at) the ECG is refused; amplitudes of the others are to be distrusted.
+The gains of its headers contradict the limb leads and are not used; see ``lead_gains``.
 """
 
 from __future__ import annotations

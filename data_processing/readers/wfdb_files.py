@@ -17,6 +17,7 @@ import numpy as np
 import wfdb
 
 from data_processing.errors import ECGError
+from data_processing.lead_gains import NOTE, contradicts_limb_leads
 from data_processing.readers.arrays import decoding
 from data_processing.signals import ECG, to_contract
 
@@ -60,6 +61,8 @@ def read(path: Path) -> ECG:
     Returns
     -------
     ECG
+        Where the gains of the header contradict the limb leads and the stored integers do not
+        (LUDB), the integers are taken at 1 uV a unit, noted, and ``proof["scale"]`` is derived.
         ``file_sha256`` is the hash of the samples' file alone: the header repeats the record's
         name, so two copies under two names would differ.
 
@@ -75,14 +78,21 @@ def read(path: Path) -> ECG:
     first = segments[0]
     if any((item.leads, item.units, item.rate_hz) != first[1:4] for item in segments):
         raise ECGError(f"WFDB segments must have one list of leads and one rate. {_SEGMENTS}")
+    signal = np.concatenate([item.signal for item in segments])
+    is_one_gain = set(first.units) == {"mV"} and contradicts_limb_leads(
+        signal, first.gains, first.leads
+    )
     ecg = to_contract(
-        np.concatenate([item.signal for item in segments]),
+        signal * first.gains if is_one_gain else signal,
         lead_names=first.leads,
-        unit=first.units,
+        unit="uV" if is_one_gain else first.units,
         rate_hz=first.rate_hz,
         source_format="WFDB",
-        step=max(item.step for item in segments),
+        step=1.0 if is_one_gain else max(item.step for item in segments),
     )
+    if is_one_gain:
+        ecg.notes = (*ecg.notes, NOTE)
+        ecg.proof["scale"] = "derived"
     ecg.recorded_at = first.recorded_at
     ecg.file_sha256 = hashlib.sha256(b"".join(item.samples for item in segments)).hexdigest()
     return ecg
@@ -95,6 +105,7 @@ class _Segment(NamedTuple):
     leads: list[str]
     units: list[str]
     rate_hz: float
+    gains: list[float]
     step: float
     recorded_at: datetime | None
     samples: bytes
@@ -152,6 +163,7 @@ def _read_segment(header: Path) -> _Segment:
             leads=list(record.sig_name),
             units=list(record.units),
             rate_hz=float(record.fs),
+            gains=gains,
             step=1.0 / min(abs(gain) for gain in gains),
             recorded_at=record.base_datetime,
             samples=b"".join((header.parent / name).read_bytes() for name in names),

@@ -153,7 +153,7 @@ def write_code(folder, make_ecg, *, has_ids=True):
     tracings = np.zeros((5, 4096, 12), dtype=np.float32)
     for k in range(5):
         short = make_ecg(k, rate_hz=400, seconds=7.335)
-        tracings[k, 581 : 581 + len(short)] = short
+        tracings[k, 581 : 581 + len(short)] = 10 * short  # units of 1e-4 V
     exams = pd.DataFrame(
         {
             "exam_id": [500, 100, 300, 200, 400],
@@ -261,7 +261,7 @@ def test_ludb_reads_a_diagnosis_by_its_words(tmp_path, make_ecg, write_wfdb):
     [
         ("ptbxl", {}, 407, 0, 59),
         ("ptbxl", {"target": "AFIB", "source_rate_hz": 500}, 111, 0, 1),
-        ("ludb", {}, 30, 30, 34),
+        ("ludb", {}, 60, 0, 34),
         ("challenge2021", {}, 40, 0, 20),
         ("code15", {}, 7, 0, 0),
         ("code15", {"target": "RBBB"}, 10, 0, 3),
