@@ -1,17 +1,13 @@
 """Read a cohort: tables and list of ECGs, checked, typed and pseudonymised.
 
-Patients become P0001, P0002, ... and records R00001, R00002, ... in the order of a hash of their
-original identifiers: the numbers do not change when a table is sorted differently, and they do not
-reveal the order of admission. What leads back to the person is returned separately
-(``Cohort.identifiers``) to be written under ``private/``.
+Patients and records get pseudonyms (module ``pseudonyms``). What leads back to the person is
+returned separately (``Cohort.identifiers``) to be written under ``private/``.
 
 ``select_cohort`` and ``finish_cohort`` (module ``selection``) go on from here.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from data_processing.definitions import (
     nicm_definition,
 )
 from data_processing.event_dates import check_events, with_first_event
+from data_processing.pseudonyms import pseudonyms, read_key
 from data_processing.repeated_rows import one_row_a_patient
 from data_processing.rule_verdicts import attach_cells, with_verdicts
 from data_processing.tables import Problems, read_table
@@ -253,12 +250,13 @@ def _pseudonymised(
     rule_notes: tuple[str, ...],
 ) -> Cohort:
     """Replace the original identifiers; keep them in ``identifiers`` alone."""
-    patient_ids = _pseudonyms(patients["original_patient_id"], "P", 4)
+    key = read_key(definition.pseudonym_key) if definition.pseudonym_key else b""
+    patient_ids = pseudonyms(patients["original_patient_id"], "P", 4, key=key)
     # The file's name without the folder: the same cohort elsewhere gets the same numbers.
     keys = ecgs["original_patient_id"] + "\n" + [Path(path).name for path in ecgs["path"]]
     keys += ("\n" + ecgs["record"]).where(ecgs["record"] != "", "")
     keys += "\n" + ecgs.groupby(keys).cumcount().astype(str)
-    record_ids = _pseudonyms(keys, "R", 5)
+    record_ids = pseudonyms(keys, "R", 5, key=key)
     patients = patients.assign(patient_id=patients["original_patient_id"].map(patient_ids))
     records = ecgs.assign(
         record_id=keys.map(record_ids), patient_id=ecgs["original_patient_id"].map(patient_ids)
@@ -274,10 +272,3 @@ def _pseudonymised(
         identifiers=records[["record_id", "patient_id", "original_patient_id", "path", "record"]],
         rule_notes=rule_notes,
     )
-
-
-def _pseudonyms(keys: Sequence[str] | pd.Series, letter: str, n_digits: int) -> dict[str, str]:
-    """Return a number for each key, in the order of their hashes."""
-    ordered = sorted(keys, key=lambda key: hashlib.sha256(str(key).encode()).digest())
-    n_digits = max(n_digits, len(str(len(ordered))))
-    return {key: f"{letter}{number:0{n_digits}d}" for number, key in enumerate(ordered, 1)}

@@ -80,6 +80,8 @@ class CohortDefinition:
         Which recording of a file that holds several; empty: one recording a file.
     signals
         Unit, rate and leads of files that do not state them.
+    pseudonym_key
+        File of the secret key of the pseudonyms; empty: they are numbers.
     recorded_at_column, covariates_date_column
         Empty where there are no such dates.
     """
@@ -126,6 +128,7 @@ class CohortDefinition:
     recorded_at_column: str = "recorded_at"
     ecg_paced_column: str = ""
     signals: DeclaredSignal = field(default_factory=DeclaredSignal)
+    pseudonym_key: str = ""
 
     def __post_init__(self) -> None:
         if self.uncertain_as not in ("exclude", "positive", "negative"):

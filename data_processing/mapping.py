@@ -15,6 +15,7 @@ from data_processing.definitions import NICM_COVARIATES, CohortDefinition
 from data_processing.mapping_checks import MappingCheck
 from data_processing.mapping_outcome import read_outcome
 from data_processing.mapping_rules import read_devices, read_exclusions
+from data_processing.mapping_signals import read_key_path, read_signals
 from data_processing.tables import DATE_FORMATS
 
 SUFFIXES = (".yaml", ".yml")
@@ -87,8 +88,11 @@ def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> Coh
         "patient_column": check.text(columns, "patient", "columns", needed="the patient's number"),
         "ecg_patient_column": check.text(columns, "ecg_patient", "columns"),
         "ecg_file_column": check.text(columns, "ecg_file", "columns", needed="the ECG's file"),
+        "ecg_record_column": check.text(columns, "ecg_record", "columns"),
         "recorded_at_column": check.text(columns, "ecg_date", "columns"),
         "ecg_paced_column": check.text(columns, "ecg_paced", "columns"),
+        "signals": read_signals(content, check),
+        "pseudonym_key": read_key_path(content, path, check),
         **outcome,
         **read_devices(content, has_dates="event_types" in outcome, check=check),
     }

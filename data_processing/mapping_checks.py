@@ -18,10 +18,11 @@ KEYS = {
     "": (
         *("title", "target", "target_label", "is_synthetic", "licence", "citation", "folder"),
         *("tables", "columns", "date_format", "missing_files", "outcome", "covariates"),
-        *("exclusions", "devices", "ecgs_with_device"),
+        *("exclusions", "devices", "ecgs_with_device", "signals", "pseudonym_key"),
     ),
     "tables": ("patients", "ecgs"),
-    "columns": ("patient", "ecg_patient", "ecg_file", "ecg_date", "ecg_paced"),
+    "columns": ("patient", "ecg_patient", "ecg_file", "ecg_record", "ecg_date", "ecg_paced"),
+    "signals": ("unit", "rate_hz", "leads"),
     "outcome": (
         *("column", "words", "uncertain", "missing", "event_type", "events", "competing"),
         *("no_event", "event_date", "last_contact", "index_date", "covariates_date"),

@@ -26,6 +26,12 @@ _HEAD = """\
 #     python -m workflow run --cohort {name}
 # Names of columns and tables are those of your files. Nothing about a single patient stands here.
 """
+_SIGNALS = """
+# ECG files that hold bare numbers (NPY, MATLAB, HDF5, some CSV): what they mean.
+#signals: {unit: uV, rate_hz: 500, leads: [I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6]}
+# With a secret key in a file, a patient has the same pseudonym in every cohort.
+#pseudonym_key: FILE
+"""
 _EXCLUSIONS = """
 # Who is left out, in this order, with a line of the flow each. Only what was known at the index
 # date; an empty cell excludes nobody unless the rule says is_missing. One rule an entry: is, is_not
@@ -97,6 +103,7 @@ def template_text(guess: Guess, *, folder: str, name: str) -> str:
     hint = f"{form}; {BY_VALUES}" if guess.date_format else f"needed: {form}"
     lines += ["", line("date_format", guess.date_format, hint)]
     lines += [line("missing_files", "stop", "or reject: go on without ECG files not there")]
+    lines += _SIGNALS.splitlines()
     lines += outcome_lines(guess)
     lines += device_lines(guess)
     lines += _EXCLUSIONS.splitlines()
@@ -112,6 +119,7 @@ def _columns(guess: Guess) -> list[str]:
         lines += [guessed("  ecg_patient", other, f"the same in {guess.ecgs.name}")]
     ecg_file = guess.ecgs.ecg_column
     lines += [guessed("  ecg_file", ecg_file, "the column that names the ECG's file", ecg)]
+    lines += ["#   ecg_record: COLUMN that says which recording, where a file holds several"]
     hint = BY_NAME if guess.ecg_date else "date of the ECG; empty: undated"
     lines += [line("  ecg_date", guess.ecg_date, hint)]
     if guess.ecg_paced:

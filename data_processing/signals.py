@@ -135,7 +135,7 @@ def to_contract(
         )
     check_rate(rate_hz)
     units = [unit] * len(lead_names) if isinstance(unit, str) else list(unit)
-    factors = np.array([_millivolts_per(name) for name in units])
+    factors = np.array([millivolts_per(name) for name in units])
     if len(factors) != len(lead_names):
         raise ECGError(
             f"unit must be one or one a lead, got {len(factors)} for {len(lead_names)} leads. "
@@ -160,7 +160,8 @@ def to_contract(
     )
 
 
-def _millivolts_per(unit: str) -> float:
+def millivolts_per(unit: str) -> float:
+    """Return the millivolts of one unit; raises ECGError for an unknown one."""
     factor = _PER_MV.get("".join(str(unit).lower().split()).strip("[]()"))
     if factor is None:
         raise ECGError(

@@ -195,6 +195,8 @@ def _steps(record: Record) -> list[dict[str, Any]]:
     for name, entry in sorted(record.steps.items()):
         given = entry.get("parameters", {})
         parameters = {name: value for name, value in given.items() if name not in _PATHS}
+        if "cohort" in parameters:
+            parameters["cohort"] = Path(parameters["cohort"]).name  # of a mapping
         rows.append(
             {
                 "name": name,

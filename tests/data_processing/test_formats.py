@@ -121,18 +121,24 @@ def dicom_group(signal_mv, rate_hz, *, label="RHYTHM", originality="ORIGINAL", p
     return group
 
 
+def dicom_dataset(signal_mv, rate_hz=500):
+    """Return an ECG with a median beat and the rhythm."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = TwelveLeadECGWaveformStorage, generate_uid()
+    dataset.PatientName, dataset.AcquisitionDateTime = CANARY, "20191130140509"
+    median = dicom_group(signal_mv[:600], rate_hz, label="MEDIAN BEAT", originality="DERIVED")
+    dataset.WaveformSequence = [median, dicom_group(signal_mv, rate_hz)]
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return dataset
+
+
 @pytest.fixture
 def write_dicom(tmp_path):
     """Return a writer of DICOM files; `change` may spoil the data set."""
 
     def write(signal_mv, change=lambda dataset: None, rate_hz=500):
-        dataset = Dataset()
-        dataset.SOPClassUID, dataset.SOPInstanceUID = TwelveLeadECGWaveformStorage, generate_uid()
-        dataset.PatientName, dataset.AcquisitionDateTime = CANARY, "20191130140509"
-        median = dicom_group(signal_mv[:600], rate_hz, label="MEDIAN BEAT", originality="DERIVED")
-        dataset.WaveformSequence = [median, dicom_group(signal_mv, rate_hz)]
-        dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset = dicom_dataset(signal_mv, rate_hz)
         change(dataset)
         path = tmp_path / "export"
         dataset.save_as(path, enforce_file_format=True)
