@@ -81,7 +81,8 @@ class Quality:
     findings
         Reasons such as ``flat: V2, V3``; empty if nothing was found.
     index
-        The median over leads of the beats' correlation with their average, 0 to 1.
+        The mean over leads of the beats' correlation with their average, 0 to 1; a flat lead
+        counts as 0.
     by_lead
         Measures by name, each (12,): ``range_mv, stuck_seconds, saturated_share, wander_mv,
         noise_mv, mains_mv, beat_correlation`` (NaN with fewer than two beats).
@@ -145,7 +146,7 @@ def assess_quality(
     is_known = np.isfinite(correlation)
     return Quality(
         findings=_findings(measures, n_spikes, limits),
-        index=float(np.median(correlation[is_known])) if is_known.any() else 0.0,
+        index=float(np.mean(correlation)) if is_known.all() else 0.0,
         by_lead={name: values.astype(np.float32) for name, values in measures.items()},
         heart_rate_bpm=_heart_rate(peaks, mean_rate_hz),
         n_spikes=n_spikes,

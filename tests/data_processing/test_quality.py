@@ -175,7 +175,7 @@ def test_the_worst_are_read_again_and_drawn(tmp_path, make_ecg, write_wfdb):
     records, paths = [], []
     for k in range(5):
         signal = make_ecg(k)
-        signal[:, 6:] += np.random.default_rng(k).normal(0, 0.2 * k, (5000, 6))
+        signal[:, 6:] += np.random.default_rng(k).normal(0, 0.3 * k**2, (5000, 6))
         path = write_wfdb(tmp_path / f"E{k}", signal)
         index = assess_quality(signal, RATE_HZ).index
         records.append({"record_id": f"R{k}", "quality_index": index})
