@@ -51,6 +51,7 @@ _ARRAY_READERS: dict[
     "CSV": (csv_table.matches, csv_table.read),  # the last: any text may look like a table
 }
 FORMATS = (*_READERS, *_ARRAY_READERS)
+_PRINTS = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")  # PDF, PNG, JPEG, TIFF
 
 
 def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | None = None) -> ECG:
@@ -85,7 +86,13 @@ def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | N
         if matches(path):
             declares = declared is not None and declared != DeclaredSignal()
             return read_array(path, record, declared if declares else declaration_beside(path))
-    found = "an unknown format" if path.exists() else "no such file"
+    found = "no such file"
+    if path.is_file():
+        with path.open("rb") as file:
+            is_print = file.read(4).startswith(_PRINTS)
+        found = "a print or picture, which holds no samples" if is_print else "an unknown format"
+    elif path.exists():
+        found = "a folder"
     raise ECGError(
         f"path must be an ECG file ({', '.join(FORMATS)}), got {found}. "
         "Check the file name in the table, or export the ECG in a supported format."

@@ -102,3 +102,20 @@ def test_challenge_2021_mat_files_are_read(data_root):
         ecg = read_ecg(path)
         assert ecg.signal_mv.shape == (5000, 12)
         assert ecg.proof["leads"] == "checked"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"%PDF-1.4 ...", "a print or picture, which holds no samples"),
+        (b"\x89PNG\r\n\x1a\n", "a print or picture, which holds no samples"),
+        (b"\x00\x01\x02\x03", "an unknown format"),
+        (b"", "an unknown format"),
+    ],
+)
+def test_what_is_no_ecg_file_is_named(tmp_path, content, found):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ECGError, match=f"got {found}"):
+        read_ecg(tmp_path / "a")
+    with pytest.raises(ECGError, match="got a folder"):
+        read_ecg(tmp_path)
