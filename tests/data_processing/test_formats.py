@@ -7,7 +7,14 @@ from datetime import datetime
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, TwelveLeadECGWaveformStorage, generate_uid
+from pydicom.uid import (
+    AmbulatoryECGWaveformStorage,
+    ExplicitVRLittleEndian,
+    GeneralECGWaveformStorage,
+    ImplicitVRLittleEndian,
+    TwelveLeadECGWaveformStorage,
+    generate_uid,
+)
 
 from data_processing.leads import LEADS
 from data_processing.readers import read_ecg
@@ -163,6 +170,23 @@ def test_a_dicom_file_gives_its_rhythm_in_millivolts(make_ecg, write_dicom):
     assert (ecg.rate_hz, ecg.source_format) == (500, "DICOM")
     assert ecg.proof["leads"] == "checked"
     assert ecg.recorded_at == datetime(2019, 11, 30, 14, 5, 9)
+
+
+@pytest.mark.parametrize(
+    "kind", [GeneralECGWaveformStorage, AmbulatoryECGWaveformStorage, TwelveLeadECGWaveformStorage]
+)
+def test_every_kind_of_dicom_ecg_is_read_with_any_transfer_syntax(make_ecg, write_dicom, kind):
+    signal = make_ecg(4, seconds=30)
+
+    def change(dataset):
+        dataset.SOPClassUID = kind
+        if kind == AmbulatoryECGWaveformStorage:
+            del dataset.WaveformSequence[0].MultiplexGroupLabel
+            del dataset.WaveformSequence[1].MultiplexGroupLabel
+            dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+
+    ecg = read_ecg(write_dicom(signal, change))
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=0.0013)
 
 
 def test_an_aecg_file_gives_its_rhythm_in_millivolts(make_ecg, write_aecg):
