@@ -11,6 +11,8 @@ PULSE_SECONDS = (0.08, 0.5)  # the usual pulse has 0.2 s
 LEAST_MV = 0.4  # half a millivolt at half gain is the smallest in use
 MOST_SPREAD_MV = 0.1  # between leads
 _MARGIN_SECONDS = 0.04
+_EDGE_SECONDS = 0.02
+_FLAT_MV = 0.005  # no ECG is so alike in all leads, not even between beats
 
 
 def cut_calibration_pulse(
@@ -39,28 +41,34 @@ def cut_calibration_pulse(
     if n_searched < 2:
         return signal_mv, ""
     leads = signal_mv[:, stored]
-    margin = round(_MARGIN_SECONDS * rate_hz)
-    for end in ("start", "end"):
-        part = leads[:n_searched] if end == "start" else leads[::-1][:n_searched]
-        pulse = _pulse(part, rate_hz)
-        if pulse:
-            n_cut = pulse + margin
-            kept = signal_mv[n_cut:] if end == "start" else signal_mv[:-n_cut]
-            return kept, f"calibration pulse cut off ({n_cut / rate_hz:.2f} s at the {end})"
-    return signal_mv, ""
+    cuts = {
+        "start": _cut_samples(leads[:n_searched], rate_hz),
+        "end": _cut_samples(leads[::-1][:n_searched], rate_hz),
+    }
+    texts = [f"{n / rate_hz:.2f} s at the {end}" for end, n in cuts.items() if n]
+    note = f"calibration pulse cut off ({' and '.join(texts)})" if texts else ""
+    return signal_mv[cuts["start"] : len(signal_mv) - cuts["end"]], note
 
 
-def _pulse(part: np.ndarray, rate_hz: float) -> int:
-    """Return where a pulse ends, in samples from the outer end; 0 if there is none."""
+def _cut_samples(part: np.ndarray, rate_hz: float) -> int:
+    """Return how many samples from the outer end a pulse takes, with the flat strip behind it.
+
+    The baseline of each lead is that of the strip before the pulse, or, where the pulse begins at
+    once, the lower quartile.
+    """
     is_whole = np.asarray(np.isfinite(part).all(axis=1))
     if is_whole.mean() < 0.5:
         return 0
-    # Heights count from each lead's lower quartile: the pulse is short, and offsets differ.
-    height = np.where(is_whole[:, None], part, 0.0) - np.percentile(part[is_whole], 25, axis=0)
-    low, high = height.min(axis=1), height.max(axis=1)
-    is_pulse = is_whole & (low > LEAST_MV) & (high - low < MOST_SPREAD_MV)
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_pulse.astype(np.int8), [0]])))
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if PULSE_SECONDS[0] <= (stop - start) / rate_hz <= PULSE_SECONDS[1]:
-            return int(stop)
+    clean = np.where(is_whole[:, None], part, 0.0)
+    n_edge = max(1, round(_EDGE_SECONDS * rate_hz))
+    for base in (np.median(clean[:n_edge], axis=0), np.percentile(part[is_whole], 25, axis=0)):
+        height = clean - base
+        low, high = height.min(axis=1), height.max(axis=1)
+        is_one = is_whole & (high - low < MOST_SPREAD_MV)  # all leads show the same
+        edges = np.flatnonzero(np.diff(np.r_[0, (is_one & (low > LEAST_MV)).astype(np.int8), 0]))
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            if PULSE_SECONDS[0] <= (stop - start) / rate_hz <= PULSE_SECONDS[1]:
+                after = min(int(stop) + round(_MARGIN_SECONDS * rate_hz), len(part))
+                differing = np.flatnonzero(high[after:] - low[after:] > _FLAT_MV)
+                return after + (int(differing[0]) if differing.size else len(part) - after)
     return 0

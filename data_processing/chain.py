@@ -30,6 +30,8 @@ _SOURCE_RATES_HZ = (50.0, 10_000.0)
 def check_rate(rate_hz: float) -> None:
     """Refuse a sampling rate no 12-lead ECG has."""
     low, high = _SOURCE_RATES_HZ
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | float | np.number):
+        raise ECGError(f"rate_hz must be a number, got {type(rate_hz).__name__}. Convert it.")
     if not (math.isfinite(rate_hz) and low <= rate_hz <= high):
         raise ECGError(
             f"rate_hz must be between {low:g} and {high:g} Hz, got {rate_hz:g}. "
@@ -91,8 +93,9 @@ class SignalChain:
 
     def __post_init__(self) -> None:
         rules = (
-            ("rate_hz", self.rate_hz > 0 and self.rate_hz == int(self.rate_hz), "a whole number"),
-            ("duration_seconds", self.duration_seconds > 0, "above 0"),
+            ("rate_hz", 0 < self.rate_hz < 1e5 and self.rate_hz % 1 == 0, "a whole number"),
+            ("duration_seconds", 0 < self.duration_seconds < 1e6, "above 0"),
+            ("pad_short", isinstance(self.pad_short, bool), "True or False"),
             ("low_cut_hz", self.low_cut_hz >= 0, "0 (off) or more"),
             ("filter_order", 1 <= self.filter_order <= 8, "1 to 8"),
             (

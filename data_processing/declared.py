@@ -35,6 +35,26 @@ class DeclaredSignal:
     leads: tuple[str, ...] = ()
 
 
+def merged(one: DeclaredSignal, other: DeclaredSignal) -> DeclaredSignal:
+    """Return what two declarations state together.
+
+    Raises
+    ------
+    ECGError
+        If they contradict each other.
+    """
+    for name in ("unit", "rate_hz", "leads"):
+        values = {getattr(item, name) for item in (one, other)} - {"", 0.0, ()}
+        if len(values) > 1:
+            raise ECGError(
+                f"{name} must be declared once, the cohort and the .json file beside the ECG "
+                "declare it differently. Correct one of them."
+            )
+    return DeclaredSignal(
+        one.unit or other.unit, one.rate_hz or other.rate_hz, one.leads or other.leads
+    )
+
+
 def declaration_beside(path: Path) -> DeclaredSignal:
     """Return what ``x.json`` declares about the lone file ``x.npy``; nothing if it is not there.
 

@@ -2,9 +2,10 @@
 
 In LUDB 1.0.1 the limb leads miss Einthoven's and Goldberger's identities by half of their size in
 the header's millivolts, and keep them to 0.1 % in the stored integers, in all 60 ECGs looked at:
-every lead was given a gain of its own after recording. One gain for all leads is then proved by the
-signal, and its size is not; one microvolt a unit gives LUDB the amplitudes of other collections
-(typical deflection 0.46 to 1.22 mV in nine of ten, PTB-XL 0.4 to 1.9).
+the gain of each lead is its own range, so that it spans 1 mV. One gain for all leads is then proved
+by the signal, and its size is not; one microvolt a unit gives LUDB the amplitudes of other
+collections (typical deflection 0.46 to 1.22 mV in nine of ten, PTB-XL 0.4 to 1.9). A header with
+one odd gain is not of this kind: there the limb leads say which lead it is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from data_processing.leads import LEADS, canonical_lead, identity_residuals
 
 CONTRADICTED_SHARE = 0.05  # of the limb leads' root mean square
 KEPT_SHARE = 0.01
-NOTE = "gains of the header contradict the limb leads: all leads read at 1 uV a unit"
+LEAST_GAINS = 4  # different ones among the six limb leads; LUDB has five or six
+SUSPICION = (
+    "gains of the header contradict the limb leads: all leads were read at 1 uV a unit, whose size "
+    "nothing proves"
+)
 
 
 def contradicts_limb_leads(
@@ -37,12 +42,14 @@ def contradicts_limb_leads(
     Returns
     -------
     bool
-        False where a limb lead is not stored, or the gains are one.
+        False where a limb lead is not stored, or most of their gains are one.
     """
     found = [canonical_lead(name) for name in lead_names]
-    if len(set(gains)) == 1 or any(found.count(lead) != 1 for lead in LEADS[:6]):
+    if any(found.count(lead) != 1 for lead in LEADS[:6]):
         return False
     columns = [found.index(lead) for lead in LEADS[:6]]
+    if len({gains[column] for column in columns}) < LEAST_GAINS:
+        return False
     limb_mv = signal_mv[:, columns]
     limb_mv = limb_mv[np.isfinite(limb_mv).all(axis=1)]
     if len(limb_mv) < 2:

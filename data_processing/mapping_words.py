@@ -23,7 +23,8 @@ ROLES = {
     "ecg_file": "ecg_file ecg_path ecg_record ecg_name ecg file_name filename file path record "
     "record_name waveform ekg_datei ekg_pfad ekg datei dateiname pfad archivo_ecg archivo fichero "
     "ruta fichier_ecg fichier chemin filename_hr filename_lr",
-    "ecg_date": "recorded_at ecg_date ecg_datetime ecg_time recording_date record_date "
+    "ecg_date": "recorded_at recorded recorded_on ecg_date ecg_datetime ecg_time recording_date "
+    "record_date "
     "acquisition_date acquired_at ekg_datum datum_ekg aufnahmedatum fecha_ecg fecha_ekg "
     "fecha_registro date_ecg date_enregistrement",
     "outcome": "outcome endpoint primary_endpoint event sva vt vt_vf vf scd mace label target "

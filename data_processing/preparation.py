@@ -11,8 +11,10 @@ import hashlib
 import json
 import multiprocessing
 import os
+import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata
@@ -39,6 +41,8 @@ __all__ = ["Reading", "prepare_one", "prepare_signals"]
 _CHUNK_RECORDS = 64
 _FEW_RECORDS = 400  # below this, starting processes costs more than it saves
 _WITH_SAMPLES = ("numpy", "scipy", "wfdb", "pydicom")  # their versions may change what is read
+_COMPANIONS = (".hea", ".dat", ".mat", ".json")  # of a WFDB record; of bare numbers
+_WATCH_SECONDS = 2.0
 _CRASHED = (
     "reading this file ended its process: it is damaged, or too large for the memory. Export the "
     "ECG again."
@@ -93,25 +97,40 @@ def prepare_signals(
     prepare = functools.partial(prepare_chunk, chain=chain, reading=reading)
     plan = _plan(records_to_read["record_id"], jobs, chain, reading)
     with signal_store(directory / SIGNALS_FILE, chain.n_samples, plan) as store:
-        for signals, facts in _prepared_chunks(jobs[len(store.facts) :], prepare, n_workers):
+        for signals, facts in _prepared_chunks(jobs[store.n_tried :], prepare, n_workers):
             store.append(signals, facts)
             if progress is not None:
-                progress(len(store.facts), len(jobs))
+                progress(store.n_tried, len(jobs))
+        facts, by_lead = _columns(store.facts())
         if jobs and not store.n_rows:
             store.discard()
-            _raise_nothing_readable(store.facts)
-    by_lead = [fact.pop("by_lead", None) for fact in store.facts]
-    facts = pd.DataFrame(store.facts, index=records_to_read.index)
+            _raise_nothing_readable(facts["reason"])
+    facts.index = records_to_read.index
     records, rejected = _split_by_outcome(records_to_read, facts)
     return records, rejected, _lead_quality(records["record_id"], by_lead)
 
 
-def _raise_nothing_readable(facts: list[dict[str, Any]]) -> None:
-    reason = pd.Series([row["reason"] for row in facts]).mode().iloc[0]
+def _raise_nothing_readable(reasons: pd.Series) -> None:
     raise ValueError(
-        f"at least one ECG must be readable, got {len(facts)} refused files. The commonest "
-        f"reason: {reason}"
+        f"at least one ECG must be readable, got {len(reasons)} refused files. The commonest "
+        f"reason: {reasons.mode().iloc[0]}"
     )
+
+
+def _columns(facts: Iterable[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return the facts as columns, and the measures by lead, (records, 12) each."""
+    names = ("reason", "recorded_at", *FACTS)
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    measures: dict[str, list[np.ndarray]] = {}
+    same: dict[str, str] = {}  # texts repeat; JSON makes each anew
+    for fact in facts:
+        for name in names:
+            value = fact.get(name)
+            is_common = isinstance(value, str) and name not in ("file_sha256", "recorded_at")
+            columns[name].append(same.setdefault(value, value) if is_common else value)
+        for name, values in fact.get("by_lead", {}).items():
+            measures.setdefault(name, []).append(np.array(values, dtype=np.float32))
+    return pd.DataFrame(columns), {name: np.stack(rows) for name, rows in measures.items()}
 
 
 def _plan(record_ids: pd.Series, jobs: list[Job], chain: SignalChain, reading: Reading) -> str:
@@ -127,9 +146,9 @@ def _plan(record_ids: pd.Series, jobs: list[Job], chain: SignalChain, reading: R
 
 
 def _stamp(path: str) -> str:
-    """Return sizes and times of a file and of the samples of a WFDB header."""
+    """Return sizes and times of a file and of those that belong to it."""
     stamps = []
-    for file in (Path(path), *(Path(path).with_suffix(suffix) for suffix in (".dat", ".mat"))):
+    for file in (Path(path), *(Path(path).with_suffix(suffix) for suffix in _COMPANIONS)):
         try:
             about = file.stat()
         except (OSError, ValueError):  # not there, or no name of a file
@@ -161,7 +180,21 @@ def _prepared_chunks(
 
 def _pool(n_workers: int) -> ProcessPoolExecutor:
     # forking a process with threads may hang
-    return ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        n_workers, mp_context=context, initializer=_end_with, initargs=(os.getpid(),)
+    )
+
+
+def _end_with(parent: int) -> None:
+    """Have this worker end when the process that started it was killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _in_processes(
@@ -191,7 +224,6 @@ def _split_by_outcome(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the tables of the records that were prepared, and of those that were refused."""
     names = list(FACTS)
-    facts = facts.reindex(columns=["reason", "recorded_at", *names])
     is_refused = facts["reason"] != ""
     columns = ["record_id", "patient_id", "table_row"]
     rejected = asked[columns].assign(reason=facts["reason"])[is_refused].reset_index(drop=True)
@@ -203,16 +235,9 @@ def _split_by_outcome(
     return records.assign(signal_row=np.arange(len(records), dtype=np.int64)), rejected
 
 
-def _lead_quality(
-    record_ids: pd.Series, by_lead: list[dict[str, list[float]] | None]
-) -> pd.DataFrame:
+def _lead_quality(record_ids: pd.Series, measures: dict[str, np.ndarray]) -> pd.DataFrame:
     """Return the measures of the leads of the records that were read."""
-    read = [measures for measures in by_lead if measures]
-    names = list(read[0]) if read else []
-    columns = {
-        name: np.array([measures[name] for measures in read], dtype=np.float32).ravel()
-        for name in names
-    }
     ids = np.repeat(record_ids.to_numpy(dtype=object), len(LEADS))
-    leads = np.tile(np.array(LEADS, dtype=object), len(read))
+    leads = np.tile(np.array(LEADS, dtype=object), len(record_ids))
+    columns = {name: values.ravel() for name, values in measures.items()}
     return pd.DataFrame({"record_id": ids, "lead": leads, **columns})

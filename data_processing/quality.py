@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
+from scipy.fft import dct, idct, next_fast_len, rfft
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
@@ -20,7 +20,7 @@ from data_processing.leads import LEADS
 
 _PLATEAU_SAMPLES = 4
 _MAINS_HZ = (50.0, 60.0)
-_NOISE_FROM_HZ = 40.0
+_NOISE_FROM_HZ = 20.0
 _WANDER_HZ = 0.5
 _LEAST_PACED_RATE_HZ = 250.0
 _BEAT_SECONDS = 0.25  # to either side of the R peak
@@ -42,7 +42,7 @@ class QualityThresholds:
     wander_mv
         Range below 0.5 Hz; beyond it the ST segment cannot be judged.
     noise_mv
-        Root mean square above 40 Hz without the mains: muscle, or a bad contact.
+        Root mean square from 20 to 50 Hz between QRS complexes: muscle, or a bad contact.
     mains_mv
         Amplitude at 50 or 60 Hz.
     beat_correlation
@@ -60,7 +60,7 @@ class QualityThresholds:
     stuck_seconds: float = 1.0
     saturated_share: float = 0.005
     wander_mv: float = 1.0
-    noise_mv: float = 0.05
+    noise_mv: float = 0.02
     mains_mv: float = 0.05
     beat_correlation: float = 0.66
     spike_mv: float = 0.3
@@ -109,8 +109,8 @@ def assess_quality(
     signal_mv
         (n_samples, 12) millivolts.
     rate_hz
-        Sampling rate; noise above 40 Hz and mains are seen as far as it allows, a pacemaker's spike
-        from 250 Hz on.
+        Sampling rate; the mains are seen from about 102 or 122 Hz on, a pacemaker's spike from
+        250 Hz.
     thresholds
         Beyond which a lead is flagged.
 
@@ -131,14 +131,13 @@ def assess_quality(
     means = block_means(signal.astype(np.float64), rate_hz)
     mean_rate_hz = rate_hz / max(1, len(signal) // max(len(means), 1))
     peaks = find_r_peaks(means, mean_rate_hz)
-    mains, noise = _mains_and_noise(signal, rate_hz)
     measures = {
         "range_mv": np.ptp(signal, axis=0),
         "stuck_seconds": _longest_stuck(signal, rate_hz, limits.stuck_seconds),
         "saturated_share": _saturated_share(signal, limits.saturated_share),
         "wander_mv": _wander(means, mean_rate_hz),
-        "noise_mv": noise,
-        "mains_mv": mains,
+        "noise_mv": _noise(means, mean_rate_hz),
+        "mains_mv": _mains(signal, rate_hz),
         "beat_correlation": _beat_correlation(means, peaks, mean_rate_hz),
     }
     n_spikes = _count_spikes(signal, rate_hz, limits.spike_mv)
@@ -227,17 +226,15 @@ def _wander(means: np.ndarray, rate_hz: float) -> np.ndarray:
     return np.ptp(sosfiltfilt(sos, slow, axis=0, padlen=len(slow) - 1), axis=0)
 
 
-def _mains_and_noise(signal: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the amplitude of the mains and the noise above 40 Hz without it."""
+def _mains(signal: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Return the amplitude at 50 or 60 Hz, the larger one."""
     n_leads, n = signal.shape[1], len(signal)
-    if rate_hz <= 2 * _NOISE_FROM_HZ or n < rate_hz:
-        return np.zeros(n_leads), np.zeros(n_leads)
-    n_fft = int(next_fast_len(n, real=True) or n)
-    spectrum = np.asarray(rfft(signal - signal.mean(axis=0), n_fft, axis=0))
-    frequency = np.arange(len(spectrum)) * (rate_hz / n_fft)
-    power = np.abs(spectrum) ** 2
     mains = np.zeros(n_leads)
-    is_kept = frequency >= _NOISE_FROM_HZ
+    if n < rate_hz:
+        return mains
+    n_fft = int(next_fast_len(n, real=True) or n)
+    power = np.abs(np.asarray(rfft(signal - signal.mean(axis=0), n_fft, axis=0))) ** 2
+    frequency = np.arange(len(power)) * (rate_hz / n_fft)
     for hum_hz in _MAINS_HZ:
         distance = np.abs(frequency - hum_hz)
         is_peak, is_beside = distance < 0.75, (distance >= 1.5) & (distance < 4.0)
@@ -247,11 +244,24 @@ def _mains_and_noise(signal: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np
         floor = np.median(power[is_beside], axis=0) / np.log(2)
         surplus = np.maximum(power[is_peak].sum(axis=0) - floor * is_peak.sum(), 0.0)
         mains = np.maximum(mains, 2.0 / np.sqrt(float(n) * n_fft) * np.sqrt(surplus))
-        is_kept &= ~is_peak
-    spectrum[~is_kept] = 0
-    fast = np.asarray(irfft(spectrum, n_fft, axis=0))[:n:2]
-    # The median ignores QRS complexes, which reach above 40 Hz too; 1.4826 makes it an SD.
-    return mains, 1.4826 * np.median(np.abs(fast), axis=0)
+    return mains
+
+
+def _noise(means: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Return the root mean square from 20 Hz to half of about 100 Hz, between the QRS complexes.
+
+    The gain is smooth (Butterworth, second order, both ways): a sharp edge would let each QRS
+    complex ring over the baseline. The cosine transform takes the ends as mirrored.
+    """
+    if len(means) < 2:
+        return np.zeros(means.shape[1])
+    ratio = (np.arange(len(means)) * rate_hz / (2 * len(means)) / _NOISE_FROM_HZ) ** 4
+    gain = (ratio / (1 + ratio))[:, None]
+    fast = np.asarray(
+        idct(np.asarray(dct(means, axis=0, norm="ortho")) * gain, axis=0, norm="ortho")
+    )
+    # The median ignores QRS complexes, which reach above 20 Hz too; 1.4826 makes it an SD.
+    return 1.4826 * np.median(np.abs(fast), axis=0)
 
 
 def _heart_rate(peaks: np.ndarray, rate_hz: float) -> float:

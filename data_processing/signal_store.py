@@ -41,21 +41,19 @@ class SignalStore:
 
     Attributes
     ----------
-    facts
-        One dict an ECG that was tried, in order; of those that were refused as well.
-    n_rows
-        Rows written.
+    n_tried, n_rows
+        ECGs that were tried, and rows written.
     """
 
     def __init__(self, path: Path, n_samples: int, plan: str) -> None:
         self._path, self._row_shape = path, (n_samples, len(LEADS))
         self._rows_path = path.with_name(f".{path.name}.part")
         self._journal_path = path.with_name(f".{path.name}.journal")
-        self.facts: list[dict[str, Any]] = []
-        self.n_rows, n_bytes = self._kept(plan)
-        self._rows = self._rows_path.open("r+b" if self.facts else "w+b")
-        self._journal = self._journal_path.open("r+b" if self.facts else "w+b")
-        if not self.facts:
+        self.n_tried = self.n_rows = 0
+        n_bytes = self._take_over(plan)
+        self._rows = self._rows_path.open("r+b" if self.n_tried else "w+b")
+        self._journal = self._journal_path.open("r+b" if self.n_tried else "w+b")
+        if not self.n_tried:
             self._rows.write(bytes(_HEADER_BYTES))
             n_bytes = self._journal.write(_line({"plan": plan}))
         self._rows.seek(self._row_offset(self.n_rows))
@@ -66,11 +64,11 @@ class SignalStore:
     def _row_offset(self, n_rows: int) -> int:
         return _HEADER_BYTES + n_rows * int(np.prod(self._row_shape)) * 4
 
-    def _kept(self, plan: str) -> tuple[int, int]:
-        """Take over the whole chunks of a stopped writing; return rows and bytes of the journal."""
-        n_rows = n_bytes = 0
+    def _take_over(self, plan: str) -> int:
+        """Count the whole chunks of a stopped writing; return the bytes of their journal."""
+        n_bytes = 0
         if not (self._journal_path.exists() and self._rows_path.exists()):
-            return 0, 0
+            return 0
         n_stored = self._rows_path.stat().st_size
         with self._journal_path.open("rb") as journal:
             for number, line in enumerate(journal):
@@ -78,15 +76,24 @@ class SignalStore:
                     entry = json.loads(line) if line.endswith(b"\n") else None
                 except ValueError:
                     entry = None
-                if entry is None or (number == 0 and entry != {"plan": plan}):
+                if not isinstance(entry, dict) or (number and "n_rows" not in entry):
+                    break
+                if number == 0 and entry != {"plan": plan}:
                     break
                 if number:
-                    if self._row_offset(n_rows + entry["n_rows"]) > n_stored:
+                    if self._row_offset(self.n_rows + entry["n_rows"]) > n_stored:
                         break
-                    n_rows += entry["n_rows"]
-                    self.facts += entry["facts"]
+                    self.n_rows += entry["n_rows"]
+                    self.n_tried += len(entry["facts"])
                 n_bytes += len(line)
-        return n_rows, n_bytes
+        return n_bytes
+
+    def facts(self) -> Iterator[dict[str, Any]]:
+        """Yield the facts of every ECG that was tried, in order; they are kept on the disk."""
+        with self._journal_path.open("rb") as journal:
+            next(journal)
+            for line in journal:
+                yield from json.loads(line)["facts"]
 
     def append(self, signals: np.ndarray, facts: list[dict[str, Any]]) -> None:
         """Append a chunk: rows (n, n_samples, 12), and facts of all ECGs that were tried."""
@@ -96,7 +103,7 @@ class SignalStore:
         self._journal.write(_line({"n_rows": len(block), "facts": facts}))
         _to_disk(self._journal)
         self.n_rows += len(block)
-        self.facts += facts
+        self.n_tried += len(facts)
 
     def finish(self) -> None:
         """Write the header, now that the number of rows is known, and give the file its name."""

@@ -28,7 +28,7 @@ __all__ = ["ECG", "LEADS", "ECGError", "SignalChain", "to_contract"]
 
 MAX_GAP_SECONDS = 0.1  # a longer gap could hide a QRS complex
 MAX_MISSING_SHARE = 0.01  # of a lead's samples, all gaps together
-# The typical deflection (see `_typical_deflection_mv`) is 0.2 to 2.2 mV in PTB-XL and Brugada-HUCA;
+# The typical deflection (see `_typical_deflections_mv`) is 0.2 to 2.2 mV in PTB-XL and Brugada;
 # the range spans a factor of 160, so of V, mV and uV at most one unit can fit.
 PLAUSIBLE_MV = (0.05, 8.0)
 _PER_MV = {"mv": 1.0, "millivolt": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "microvolt": 1e-3}
@@ -39,6 +39,8 @@ _LIKELY_UNITS = {
     "ADC counts at 200 a mV": 200.0,
     "microvolts or ADC counts at 1000 a mV": 1000.0,
 }
+MOST_MV = 50.0  # of a single lead: a loose electrode may swing by 10 mV
+UNLIKE = 200.0  # times smaller than the median lead
 # Accepted, but the typical deflection of none of those ECGs is so small or large.
 SUSPECT_MV = (0.15, 3.0)
 
@@ -146,7 +148,9 @@ def to_contract(
     millivolts, pulse = cut_calibration_pulse(millivolts, columns, rate_hz)
     n_gaps = _fill_gaps(millivolts, columns, rate_hz)
     derive_limb_leads(millivolts, stored)
-    large = _check_amplitude(millivolts)
+    deflections = _typical_deflections_mv(millivolts)
+    large = _check_amplitude(deflections)
+    odd_leads = _odd_leads(millivolts, deflections)
     limb = check_limb_leads(millivolts, stored, step_mv=step * float(factors[0]))
     electrodes = suspected_electrodes(millivolts, rate_hz) if not limb.suspicion else ()
     gaps = f"{n_gaps} short gaps filled" if n_gaps else ""
@@ -156,7 +160,7 @@ def to_contract(
         source_format=source_format,
         proof={"unit": "checked", "scale": "declared", "leads": limb.level},
         notes=tuple(text for text in (pulse, gaps, limb.note) if text),
-        suspicions=tuple(text for text in (large, limb.suspicion, *electrodes) if text),
+        suspicions=tuple(text for text in (large, *odd_leads, limb.suspicion, *electrodes) if text),
     )
 
 
@@ -165,8 +169,8 @@ def millivolts_per(unit: str) -> float:
     factor = _PER_MV.get("".join(str(unit).lower().split()).strip("[]()"))
     if factor is None:
         raise ECGError(
-            f"unit must be V, mV, uV, nV or 0.1 mV, got {str(unit)[:20]!r}. Export the ECG in "
-            "physical units."
+            "unit must be V, mV, uV, nV or 0.1 mV, got another unit. Export the ECG in physical "
+            "units."
         )
     return factor
 
@@ -194,16 +198,43 @@ def _fill_gaps(millivolts: np.ndarray, columns: Sequence[int], rate_hz: float) -
     return n_gaps
 
 
-def _typical_deflection_mv(millivolts: np.ndarray) -> float:
-    """Return the median over leads of the 99th percentile of the distance from the median."""
+def _typical_deflections_mv(millivolts: np.ndarray) -> np.ndarray:
+    """Return the 99th percentile of the distance from the median of each lead."""
     distance = np.abs(millivolts - np.median(millivolts, axis=0))
-    return float(np.median(np.percentile(distance, 99, axis=0)))
+    return np.percentile(distance, 99, axis=0)
 
 
-def _check_amplitude(millivolts: np.ndarray) -> str:
+def _odd_leads(millivolts: np.ndarray, typical: np.ndarray) -> list[str]:
+    """Refuse leads in another unit than the others; suspect what may be, and identical leads."""
+    middle = float(np.median(typical))
+    huge = [LEADS[k] for k in np.flatnonzero(typical > MOST_MV)]
+    if huge:
+        raise ECGError(
+            f"every lead must be below {MOST_MV:g} mV, got more in {', '.join(huge)}: they are in "
+            "another unit or gain than the others. Correct it in the file."
+        )
+    texts = []
+    tiny = [LEADS[k] for k in np.flatnonzero((typical > 0) & (typical < middle / UNLIKE))]
+    large = [LEADS[k] for k in np.flatnonzero(typical > max(PLAUSIBLE_MV[1], UNLIKE / 10 * middle))]
+    for names, word in ((tiny, "smaller"), (large, "larger")):
+        if names:
+            texts.append(
+                f"{', '.join(names)} far {word} than the other leads: another unit or gain?"
+            )
+    chest = range(6, 12)
+    same = [
+        f"{LEADS[one]} and {LEADS[other]} are identical"
+        for one in chest
+        for other in range(one + 1, 12)
+        if typical[one] > 0 and np.array_equal(millivolts[:, one], millivolts[:, other])
+    ]
+    return texts + same
+
+
+def _check_amplitude(deflections: np.ndarray) -> str:
     """Refuse what cannot be millivolts; return a suspicion where it hardly can."""
     low, high = PLAUSIBLE_MV
-    typical = _typical_deflection_mv(millivolts)
+    typical = float(np.median(deflections))
     likely = [
         name
         for name, per_mv in _LIKELY_UNITS.items()
@@ -213,12 +244,12 @@ def _check_amplitude(millivolts: np.ndarray) -> str:
     if typical > high:
         raise ECGError(
             f"amplitude must be below {high:g} mV in the median lead, got {typical:.3g}. These "
-            f"look like {cause} labelled mV: correct the unit or gain in the file."
+            f"look like {cause}, not what the file says: correct its unit or gain."
         )
     if typical < low:
         raise ECGError(
             f"amplitude must be above {low:g} mV in the median lead, got {typical:.3g}. The "
-            "signal is empty or in volts labelled mV: correct the unit or gain in the file."
+            "signal is empty, or in another unit than the file says: correct its unit or gain."
         )
     if typical > SUSPECT_MV[1]:
         return f"amplitude is {typical:.1f} mV in the median lead; it may be in {cause}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from data_processing.declared import DeclaredSignal, declaration_beside
+from data_processing.declared import DeclaredSignal, declaration_beside, merged
 from data_processing.errors import ECGError
 from data_processing.readers import (
     cardiosoft_xml,
@@ -27,6 +27,7 @@ from data_processing.readers import (
     scp_ecg,
     wfdb_files,
 )
+from data_processing.readers.arrays import decoding
 from data_processing.signals import ECG
 
 __all__ = ["FORMATS", "read_ecg"]
@@ -64,8 +65,8 @@ def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | N
     record
         Which recording of a file that holds several.
     declared
-        Unit, rate and leads where the file does not state them; else a file of the same name that
-        ends in ``.json`` may lie beside it.
+        Unit, rate and leads where the file does not state them; a file of the same name that ends
+        in ``.json`` may lie beside it and state them, or the rest of them.
 
     Returns
     -------
@@ -79,13 +80,14 @@ def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | N
         holds no path: file names may be patient numbers.
     """
     path = Path(path)
-    for matches, read in _READERS.values():
+    for name, (matches, read) in _READERS.items():
         if matches(path):
-            return read(path)
+            with decoding(name):
+                return read(path)
     for matches, read_array in _ARRAY_READERS.values():
         if matches(path):
-            declares = declared is not None and declared != DeclaredSignal()
-            return read_array(path, record, declared if declares else declaration_beside(path))
+            beside = declaration_beside(path)
+            return read_array(path, record, merged(declared or DeclaredSignal(), beside))
     found = "no such file"
     if path.is_file():
         with path.open("rb") as file:

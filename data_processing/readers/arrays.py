@@ -21,7 +21,7 @@ import numpy as np
 from data_processing.declared import DeclaredSignal
 from data_processing.errors import ECGError
 from data_processing.leads import canonical_lead
-from data_processing.signals import ECG, to_contract
+from data_processing.signals import ECG, millivolts_per, to_contract
 
 SIGNAL_NAMES = ("signal", "signals", "ecg", "data", "val", "tracings", "feats")
 RATE_NAMES = ("rate_hz", "fs", "sampling_rate", "sampling_frequency", "curr_sample_rate")
@@ -64,7 +64,7 @@ def settle(stated: DeclaredSignal, declared: DeclaredSignal) -> DeclaredSignal:
     ECGError
         If the two contradict one another, or neither says anything.
     """
-    if stated.unit and declared.unit and stated.unit.lower() != declared.unit.lower():
+    if stated.unit and declared.unit and _differ(stated.unit, declared.unit):
         raise _contradiction("unit")
     if stated.rate_hz and declared.rate_hz and stated.rate_hz != declared.rate_hz:
         raise _contradiction("rate_hz")
@@ -83,6 +83,14 @@ def settle(stated: DeclaredSignal, declared: DeclaredSignal) -> DeclaredSignal:
             f"{'it' if len(absent) == 1 else 'them'}. {_HOW}"
         )
     return settled
+
+
+def _differ(one: str, other: str) -> bool:
+    """Return whether two units differ; uV and µV do not."""
+    try:
+        return millivolts_per(one) != millivolts_per(other)
+    except ECGError:  # "one a lead", or an unknown one: that is said later
+        return one.lower() != other.lower()
 
 
 def _contradiction(name: str) -> ECGError:

@@ -35,6 +35,7 @@ _UNITS = {"mv": "mV", "uv": "uV", "µv": "uV", "μv": "uV", "v": "V", "nv": "nV"
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6}
 _WITH_UNIT = re.compile(r"^(.*?)[\s_]*(?:[(\[]\s*([^)\]]+?)\s*[)\]]|[\s_]([A-Za-zµμ]+))$")
 _TIME = ("time", "t", "zeit", "timestamp")
+_OWNER = re.compile(r"^(patient|pat|pid|subject|person|mrn)([ _-]|$)|[ _-](id|nr|no)$|^id$", re.I)
 _NUMBER = re.compile(r"^\s*(?:[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?|nan|NaN|)\s*$")
 # Written with few digits, times give 499.98 Hz for 500.
 _RATE_ROUNDING = 2e-4
@@ -51,6 +52,7 @@ class _Layout:
     leads: dict[int, str]
     units: dict[int, str]
     time: tuple[int, float] | None
+    headings: tuple[str, ...] = ()
 
 
 def matches(path: Path) -> bool:
@@ -142,7 +144,7 @@ def _headed(separator: str, n_skipped: int, cells: list[str]) -> _Layout:
                 units[column] = _UNITS.get(unit.lower(), unit[:10])
         elif name.lower() in _TIME and unit.lower() in _SECONDS:
             time = (column, _SECONDS[unit.lower()])
-    return _Layout(separator, n_skipped, len(cells), leads, units, time)
+    return _Layout(separator, n_skipped, len(cells), leads, units, time, tuple(cells))
 
 
 def _split_heading(cell: str) -> tuple[str, str]:
@@ -176,6 +178,7 @@ def read_numbers(path: Path, layout: _Layout) -> dict[int, np.ndarray]:
     decimal = "," if layout.separator != "," and "," in body else "."
     if decimal == "," and "." in body:
         raise ECGError(f"CSV numbers must have one decimal sign, got comma and point. {_AGAIN}")
+    _check_one_recording(rows, layout)
     columns = [*layout.leads, *([layout.time[0]] if layout.time else [])]
     table = pd.read_csv(
         io.StringIO(body),
@@ -190,6 +193,18 @@ def read_numbers(path: Path, layout: _Layout) -> dict[int, np.ndarray]:
     if layout.time:
         numbers[-1] = table[layout.time[0]].to_numpy() * layout.time[1]
     return numbers
+
+
+def _check_one_recording(rows: list[str], layout: _Layout) -> None:
+    """Refuse a table whose rows belong to several patients or recordings."""
+    for column, heading in enumerate(layout.headings):
+        if _OWNER.search(heading) and column not in layout.leads:
+            owners = {row.split(layout.separator)[column].strip() for row in rows}
+            if 1 < len(owners) < len(rows):  # as many as rows: a counter
+                raise ECGError(
+                    f"CSV file must hold one recording, got {len(owners)} values in a column that "
+                    "says whose or which it is. Write one file a recording."
+                )
 
 
 def _rate_hz(seconds: np.ndarray) -> float:

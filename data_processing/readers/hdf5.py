@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from data_processing.declared import DeclaredSignal
+from data_processing.declared import DeclaredSignal, merged
 from data_processing.errors import ECGError
 from data_processing.readers.arrays import (
     FEWEST_LEADS,
@@ -71,8 +71,9 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
 
     with decoding(_FORMAT), h5py.File(path, "r") as file:
         datasets = _own_datasets(file)
-        settled = settle(_stated_by(datasets), declared)
         signal = _signal_of(datasets)
+        stated = merged(_stated_by(datasets), merged(_attributes(signal), _attributes(file)))
+        settled = settle(stated, declared)
         identifiers = next((name for name in _ID_NAMES if name in datasets), "")
         if signal.ndim == 3 and identifiers:
             about = path.stat()
@@ -190,6 +191,16 @@ def _stated_by(datasets: dict[str, Any]) -> DeclaredSignal:
         for names in (RATE_NAMES, UNIT_NAMES)
     )
     return DeclaredSignal("" if unit is None else _text(unit), 0.0 if rate is None else _rate(rate))
+
+
+def _attributes(owner: Any) -> DeclaredSignal:
+    """Return the rate and unit among the attributes of the samples or of the file."""
+    rate, unit = (
+        next((owner.attrs[name] for name in names if name in owner.attrs), None)
+        for names in (RATE_NAMES, UNIT_NAMES)
+    )
+    text = unit.decode("utf-8") if isinstance(unit, bytes) else str(unit or "")
+    return DeclaredSignal(text, 0.0 if rate is None else float(np.asarray(rate).item()))
 
 
 def _rate(item: Any) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +120,14 @@ def _rate_hz(sequences: list[Any]) -> float:
     increment, unit = _quantity(times[0], "increment")
     if unit not in _SECONDS:
         raise ECGError(f"aECG increment must be in {', '.join(_SECONDS)}, it is not. {_AGAIN}")
-    # An increment is written with few digits: 0.002 s is 500 Hz exactly.
-    return round(1.0 / (increment * _SECONDS[unit]), 3)
+    # An increment is written with few digits: 0.002 s is 500 Hz, and 0.004167 s is 240 Hz.
+    written = descendants(_value(times[0]), "increment")[0].get("value", "")
+    exponent = Decimal(written).as_tuple().exponent
+    half_digit = 0.5 * 10.0 ** (exponent if isinstance(exponent, int) else 0)
+    slowest, rate_hz = (1.0 / ((increment + more) * _SECONDS[unit]) for more in (half_digit, 0.0))
+    whole = round(rate_hz)
+    is_meant = rate_hz - slowest >= abs(whole - rate_hz)
+    return float(whole) if is_meant and whole else round(rate_hz, 3)
 
 
 def _recorded_at(series: Any) -> datetime | None:

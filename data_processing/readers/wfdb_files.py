@@ -17,13 +17,14 @@ import numpy as np
 import wfdb
 
 from data_processing.errors import ECGError
-from data_processing.lead_gains import NOTE, contradicts_limb_leads
+from data_processing.lead_gains import SUSPICION, contradicts_limb_leads
 from data_processing.readers.arrays import decoding
 from data_processing.signals import ECG, to_contract
 
 _RECORD_LINE = re.compile(rb"^(?:\s*#[^\n]*\n|\s*\n)*[^\s/#]+(/\d+)?[ \t]+\d+")
 _GAIN = re.compile(r"^([-+.\deE]+)(?:\([-+\d]+\))?(?:/(\S+))?$")
 _SEGMENT_NAME = re.compile(r"^[A-Za-z0-9_-]+$")
+_RATE = re.compile(r"(?=[\d.]*[1-9])(\d+\.?\d*|\.\d+)(/[^\s]*)?")
 _MOST_SEGMENTS = 1000
 _DAMAGED = "Copy or export the record again."
 _SEGMENTS = "Export the record as one segment."
@@ -34,11 +35,18 @@ def _header_path(path: Path) -> Path:
 
 
 def _find_header(path: Path) -> Path | None:
-    """Return the header that belongs to a header, a record name or a file of samples."""
-    for candidate in (_header_path(path), path.with_suffix(".hea")):
-        if candidate.is_file():
-            return candidate
-    return None
+    """Return the header that belongs to a header, a record's name or a file of samples.
+
+    Another file that happens to lie beside a header of its name (``x.npy`` beside ``x.hea``) is
+    none of these.
+    """
+    if _header_path(path).is_file():
+        return _header_path(path)
+    beside = path.with_suffix(".hea")
+    if not (path.is_file() and beside.is_file()):
+        return None
+    named = {line.split()[0] for line in _lines(beside)[1:]}
+    return beside if path.name in named else None
 
 
 def matches(path: Path) -> bool:
@@ -62,7 +70,7 @@ def read(path: Path) -> ECG:
     -------
     ECG
         Where the gains of the header contradict the limb leads and the stored integers do not
-        (LUDB), the integers are taken at 1 uV a unit, noted, and ``proof["scale"]`` is derived.
+        (LUDB), the integers are taken at 1 uV a unit; that is a suspicion of the record.
         ``file_sha256`` is the hash of the samples' file alone: the header repeats the record's
         name, so two copies under two names would differ.
 
@@ -91,8 +99,7 @@ def read(path: Path) -> ECG:
         step=1.0 if is_one_gain else max(item.step for item in segments),
     )
     if is_one_gain:
-        ecg.notes = (*ecg.notes, NOTE)
-        ecg.proof["scale"] = "derived"
+        ecg.suspicions = (*ecg.suspicions, SUSPICION)
     ecg.recorded_at = first.recorded_at
     ecg.file_sha256 = hashlib.sha256(b"".join(item.samples for item in segments)).hexdigest()
     return ecg
@@ -153,6 +160,7 @@ def _stated_length(header: Path) -> int:
 
 
 def _read_segment(header: Path) -> _Segment:
+    _check_rate_is_stated(header)
     gains = _declared_gains(header)
     record = _decode(header)
     with decoding("WFDB"):
@@ -180,6 +188,16 @@ def _without_skew(signal: np.ndarray, skews: list[int | None]) -> np.ndarray:
         raise ECGError(f"WFDB skew must be 0 or more and shorter than the record. {_DAMAGED}")
     columns = [signal[delay : delay + n_samples, k] for k, delay in enumerate(delays)]
     return np.stack(columns, axis=1)
+
+
+def _check_rate_is_stated(header: Path) -> None:
+    """Refuse a header without a right rate: the format's default, 250 Hz, would be taken."""
+    words = _lines(header)[0].split()
+    if len(words) < 3 or not _RATE.fullmatch(words[2]):
+        found = "another word" if len(words) > 2 else "none"
+        raise ECGError(
+            f"WFDB header must state the sampling rate as a number above 0, got {found}. {_DAMAGED}"
+        )
 
 
 def _declared_gains(header: Path) -> list[float]:

@@ -86,13 +86,13 @@ def test_what_is_neither_stated_nor_declared_is_a_refusal_that_says_how(tmp_path
     assert "CANARY" not in str(refusal.value)
 
 
-def test_a_declaration_beside_a_lone_file_is_used_unless_the_cohort_declares(tmp_path, signal):
+def test_a_declaration_beside_a_lone_file_is_used_and_contradicts_no_cohort(tmp_path, signal):
     np.save(tmp_path / "x.npy", signal * 1000)
     beside = tmp_path / "x.json"
     beside.write_text(json.dumps({"unit": "uV", "rate_hz": 500, "leads": list(LEADS)}))
     np.testing.assert_allclose(read_ecg(tmp_path / "x.npy").signal_mv, signal, atol=1e-5)
-    with pytest.raises(ECGError, match="got numbers without them"):
-        read_ecg(tmp_path / "x.npy", declared=DeclaredSignal(unit="uV"))
+    with pytest.raises(ECGError, match="unit must be declared once"):
+        read_ecg(tmp_path / "x.npy", declared=DeclaredSignal(unit="mV"))
 
 
 @pytest.mark.parametrize(
@@ -356,3 +356,35 @@ def test_the_code_15_samples_are_read(data_root):
     ecgs = [read_ecg(path, declared=DeclaredSignal("mV", 400, LEADS)) for path in paths]
     assert {len(ecg.signal_mv) for ecg in ecgs} == {2934, 4096}
     assert all(ecg.proof["leads"] == "checked" for ecg in ecgs)
+
+
+def test_a_table_of_two_patients_is_refused(tmp_path, signal):
+    path = write_csv(tmp_path / "a.csv", signal, time="")
+    lines = path.read_text().splitlines()
+    for n_patients in (1, 2):
+        column = ["patient_id", *(f"HOSP-{k * n_patients // 5000}" for k in range(5000))]
+        rows = [f"{a},{b}" for a, b in zip(column, lines[1:], strict=True)]
+        (tmp_path / "b.csv").write_text("\n".join(rows))
+        declared = DeclaredSignal(rate_hz=500.0)
+        if n_patients == 1:
+            np.testing.assert_allclose(
+                read_ecg(tmp_path / "b.csv", declared=declared).signal_mv, signal, atol=6e-5
+            )
+        else:
+            with pytest.raises(ECGError, match="CSV file must hold one recording, got 2 values"):
+                read_ecg(tmp_path / "b.csv", declared=declared)
+
+
+@pytest.mark.parametrize("owner", ["file", "samples"])
+def test_what_attributes_of_hdf5_state_holds(tmp_path, signal, owner):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["signal"] = signal * 1000
+        attributes = (file if owner == "file" else file["signal"]).attrs
+        attributes["fs"], attributes["unit"] = 500, "uV"
+    declared = DeclaredSignal(leads=LEADS)
+    ecg = read_ecg(tmp_path / "a.h5", declared=declared)
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=1e-5)
+    with pytest.raises(ECGError, match="rate_hz must be the same"):
+        read_ecg(tmp_path / "a.h5", declared=DeclaredSignal(rate_hz=250.0, leads=LEADS))
+    same = DeclaredSignal(unit="µV", leads=LEADS)
+    assert read_ecg(tmp_path / "a.h5", declared=same).rate_hz == 500

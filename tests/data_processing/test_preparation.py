@@ -2,6 +2,11 @@
 
 import importlib
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -87,6 +92,47 @@ def test_a_torn_journal_loses_its_last_chunk_only(to_read, tmp_path, n_bytes):
     for row in (0, 4, 10):
         expected, _ = prepare_one(to_read["path"][row + (row >= 5)], SignalChain())
         np.testing.assert_array_equal(signals[records["signal_row"][row]], expected)
+
+
+@pytest.mark.parametrize("line", [b"12\n", b"[]\n", b'{"other": 1}\n'])
+def test_a_line_of_the_journal_that_is_none_ends_it(to_read, tmp_path, line):
+    stopped(to_read, tmp_path, after=6)
+    with (tmp_path / ".signals.npy.journal").open("ab") as file:
+        file.write(line)
+    assert prepared(to_read, tmp_path)[3] == [8, 10, 12]
+
+
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    code = """
+import os, sys, time
+from data_processing.preparation import _pool
+if __name__ == "__main__":
+    pool = _pool(1)
+    print(pool.submit(os.getpid).result(), flush=True)
+    time.sleep(60)
+"""
+    (tmp_path / "main.py").write_text(code)
+    environment = {**os.environ, "PYTHONPATH": str(Path(preparation.__file__).parents[1])}
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "main.py"], stdout=subprocess.PIPE, env=environment
+    )
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(200):
+        if not is_running(worker):
+            return
+        time.sleep(0.1)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlived the process that started it")
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
 
 
 def test_rows_that_did_not_reach_the_disk_are_prepared_again(to_read, tmp_path):

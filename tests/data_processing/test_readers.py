@@ -1,10 +1,14 @@
 """Reading WFDB files: right ones exactly, wrong ones never silently."""
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
 
+from data_processing import readers
+from data_processing.declared import DeclaredSignal
+from data_processing.leads import LEADS
 from data_processing.preparation import prepare_one
 from data_processing.readers import FORMATS, read_ecg
 from data_processing.signals import ECGError, SignalChain
@@ -78,7 +82,7 @@ def test_an_uncalibrated_record_is_refused(tmp_path, make_ecg, write_wfdb, gain)
 
 def test_counts_labelled_millivolts_are_refused(tmp_path, make_ecg, write_wfdb):
     header = write_wfdb(tmp_path / "E1", make_ecg(4), gain="1(0)/mV")
-    with pytest.raises(ECGError, match="ADC counts at 1000 a mV labelled mV"):
+    with pytest.raises(ECGError, match="ADC counts at 1000 a mV, not what the file says"):
         read_ecg(header)
 
 
@@ -119,3 +123,59 @@ def test_what_is_no_ecg_file_is_named(tmp_path, content, found):
         read_ecg(tmp_path / "a")
     with pytest.raises(ECGError, match="got a folder"):
         read_ecg(tmp_path)
+
+
+def test_a_header_beside_another_file_is_not_its(tmp_path, make_ecg, write_wfdb):
+    write_wfdb(tmp_path / "p16", make_ecg(0))
+    other = make_ecg(1)
+    np.save(tmp_path / "p16.npy", other)
+    declared = DeclaredSignal(unit="mV", rate_hz=500.0, leads=LEADS)
+    ecg = read_ecg(tmp_path / "p16.npy", declared=declared)
+    np.testing.assert_allclose(ecg.signal_mv, other, atol=1e-5)
+    (tmp_path / "p16.csv").write_text("hello")
+    for name in ("p16.csv", "p16.none"):
+        with pytest.raises(ECGError, match="path must be an ECG file"):
+            read_ecg(tmp_path / name)
+    assert read_ecg(tmp_path / "p16.dat").source_format == "WFDB"
+
+
+@pytest.mark.parametrize("rate", ["-500", "fast", "0", "5e2", "1,000", ""])
+def test_a_wfdb_rate_that_is_none_is_refused(tmp_path, make_ecg, write_wfdb, rate):
+    header = write_wfdb(tmp_path / "E1", make_ecg(0))
+    text = header.read_text()
+    first = "E1 12" if not rate else f"E1 12 {rate} 5000"
+    header.write_text(text.replace("E1 12 500 5000", first))
+    with pytest.raises(ECGError, match="WFDB header must state the sampling rate"):
+        read_ecg(header)
+
+
+def test_one_wrong_gain_does_not_rescale_the_ecg(tmp_path, make_ecg, write_wfdb):
+    signal = make_ecg(2, noise_mv=0.002)
+    header = write_wfdb(tmp_path / "E1", signal)
+    lines = header.read_text().split("\n")
+    lines[1] = lines[1].replace("1000(0)/mV", "2000(0)/mV")  # lead I
+    header.write_text("\n".join(lines))
+    ecg = read_ecg(header)
+    np.testing.assert_allclose(ecg.signal_mv[:, 1:], signal[:, 1:], atol=6e-4)
+    assert ecg.suspicions == ("I looks 0.50 times too large in the file",)
+
+
+def test_the_cohort_and_the_file_beside_declare_together(tmp_path, make_ecg):
+    signal = make_ecg(3)
+    np.save(tmp_path / "a.npy", signal)
+    (tmp_path / "a.json").write_text('{"rate_hz": 500, "leads": ' + json.dumps(LEADS) + "}")
+    ecg = read_ecg(tmp_path / "a.npy", declared=DeclaredSignal(unit="mV"))
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=1e-5)
+    with pytest.raises(ECGError, match="rate_hz must be declared once"):
+        read_ecg(tmp_path / "a.npy", declared=DeclaredSignal(unit="mV", rate_hz=250.0))
+
+
+def test_whatever_a_reader_raises_is_a_refusal(tmp_path, monkeypatch):
+    def read(path):
+        raise ZeroDivisionError("Erika Mustermann")
+
+    monkeypatch.setitem(readers._READERS, "EDF", (lambda path: True, read))
+    (tmp_path / "a").write_bytes(b"x")
+    with pytest.raises(ECGError, match="ZeroDivisionError") as refusal:
+        read_ecg(tmp_path / "a")
+    assert "Mustermann" not in str(refusal.value)

@@ -74,6 +74,45 @@ def test_an_inverted_limb_lead_is_suspected(make_ecg):
     assert contract(signal).suspicions == ("aVF looks inverted in the file",)
 
 
+@pytest.mark.parametrize("lead", ["I", "II", "III", "aVR", "aVF"])
+@pytest.mark.parametrize("factor", [2.5, 0.25])
+def test_one_limb_lead_of_another_gain_is_suspected_by_name(make_ecg, lead, factor):
+    signal = make_ecg(5, noise_mv=0.002)
+    signal[:, LEADS.index(lead)] *= factor
+    assert contract(signal).suspicions == (
+        f"{lead} looks {factor:.2f} times too large in the file",
+    )
+
+
+def test_empty_limb_leads_prove_nothing(make_ecg):
+    signal = make_ecg(5)
+    signal[:, :6] = 0
+    ecg = contract(signal)
+    assert ecg.proof["leads"] == "declared"
+    assert "limb leads are empty or nearly so" in ecg.suspicions
+
+
+@pytest.mark.parametrize("lead", ["II", "III"])
+def test_a_flat_limb_lead_is_named(make_ecg, lead):
+    signal = of_usual_size(make_ecg(5))
+    signal[:, LEADS.index(lead)] = 0
+    with pytest.raises(ECGError, match=f"Lead {lead} is flat"):
+        contract(signal)
+
+
+def test_leads_in_another_unit_than_the_others_are_refused_or_suspected(make_ecg):
+    signal = of_usual_size(make_ecg(5))
+    large, small, twin = signal.copy(), signal.copy(), signal.copy()
+    large[:, 8] *= 1000
+    small[:, 6:8] /= 1000
+    twin[:, 8] = twin[:, 7]
+    with pytest.raises(ECGError, match="every lead must be below 50 mV, got more in V3"):
+        contract(large)
+    expected = "V1, V2 far smaller than the other leads: another unit or gain?"
+    assert expected in contract(small).suspicions
+    assert "V2 and V3 are identical" in contract(twin).suspicions
+
+
 def test_limb_leads_with_a_gain_each_are_refused_with_the_cause(make_ecg):
     signal = make_ecg(5, noise_mv=0)
     signal[:, :6] *= [1.0, 0.3, 1.2, 2.0, 0.9, 3.0]
@@ -119,10 +158,10 @@ def test_short_gaps_are_filled_and_noted_long_ones_refused(make_ecg):
 @pytest.mark.parametrize(
     ("factor", "message"),
     [
-        (1000, "look like .*microvolts or ADC counts at 1000 a mV labelled mV"),
-        (200, "look like ADC counts at 200 a mV labelled mV"),
-        (12, "look like units of 0.1 mV labelled mV"),
-        (1e-3, "volts labelled mV"),
+        (1000, "look like .*microvolts or ADC counts at 1000 a mV, not what the file says"),
+        (200, "look like ADC counts at 200 a mV, not what the file says"),
+        (12, "look like units of 0.1 mV, not what the file says"),
+        (1e-3, "in another unit than the file says"),
     ],
 )
 def test_a_scale_that_cannot_be_millivolts_is_refused(make_ecg, factor, message):
@@ -139,7 +178,7 @@ def of_usual_size(signal):
 def test_an_amplitude_that_no_public_ecg_has_is_suspected(make_ecg):
     signal = of_usual_size(make_ecg(9))
     assert not any("amplitude" in text for text in contract(signal).suspicions)
-    suspicion = contract(signal * 10).suspicions[0]
+    suspicion = contract(signal * 6).suspicions[0]
     assert suspicion.endswith("it may be in units of 0.1 mV")
 
 
@@ -168,6 +207,15 @@ def test_a_calibration_pulse_is_cut_off(with_pulse, make_ecg, end, height_mv):
     np.testing.assert_allclose(inner, make_ecg(12) + 0.3, atol=1e-5)
 
 
+def test_pulses_in_strips_at_both_ends_are_cut_off(make_ecg):
+    signal = make_ecg(12) + np.linspace(-0.4, 0.9, 12)  # offsets that differ
+    strip = np.zeros((500, 12))
+    strip[150:250] = 1.0
+    ecg = contract(np.concatenate([strip, signal, strip]))
+    assert ecg.notes == ("calibration pulse cut off (1.00 s at the start and 1.00 s at the end)",)
+    np.testing.assert_allclose(ecg.signal_mv, signal, atol=1e-5)
+
+
 @pytest.mark.parametrize("change", [{"seconds": 0.02}, {"height_mv": 0.1}])
 def test_what_is_no_calibration_pulse_stays(with_pulse, change):
     signal = with_pulse("start", **change)
@@ -184,9 +232,10 @@ def test_an_empty_signal_never_becomes_zeros():
     [
         (
             {"unit": "counts"},
-            "unit must be V, mV, uV, nV or 0.1 mV, got 'counts'. Export the ECG in",
+            "unit must be V, mV, uV, nV or 0.1 mV, got another unit. Export the ECG in",
         ),
         ({"rate_hz": 0}, "rate_hz must be between 50 and 10000 Hz, got 0."),
+        ({"rate_hz": "500"}, "rate_hz must be a number, got str."),
         ({"rate_hz": float("nan")}, "rate_hz must be between 50 and 10000 Hz, got nan."),
         ({"names": ["I", "MLII", *LEADS[2:]]}, "missing: II (other channels: 1). Export all"),
         ({"names": ["I", "i", *LEADS[2:]]}, "leads must be named once each, got I twice."),
@@ -267,6 +316,8 @@ def test_the_chain_survives_json_and_refuses_unknown_keys():
         ({"low_cut_hz": -1}, "low_cut_hz must be 0 (off) or more, got -1."),
         ({"duration_seconds": 0}, "duration_seconds must be above 0, got 0."),
         ({"rate_hz": 0}, "rate_hz must be a whole number, got 0."),
+        ({"pad_short": "no"}, "pad_short must be True or False, got no."),
+        ({"duration_seconds": float("inf")}, "duration_seconds must be above 0, got inf."),
         ({"notch_hz": 55}, "notch_hz must be 0 (off), 50 or 60, got 55."),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from data_processing.lead_gains import NOTE
+from data_processing.lead_gains import SUSPICION
 from data_processing.leads import LEADS
 from data_processing.readers import read_ecg
 from data_processing.signals import ECGError
@@ -169,8 +169,8 @@ def test_every_record_here_is_read_and_keeps_its_checksums(data_root, folder, n_
 def test_the_gains_of_ludb_contradict_its_limb_leads_and_one_gain_does_not(data_root):
     for header in sorted((data_root / "ludb").rglob("*.hea"))[::6]:
         ecg = read_ecg(header)
-        assert ecg.proof == {"unit": "checked", "scale": "derived", "leads": "checked"}
-        assert NOTE in ecg.notes
+        assert ecg.proof == {"unit": "checked", "scale": "declared", "leads": "checked"}
+        assert SUSPICION in ecg.suspicions
         stored = wfdb.rdrecord(str(header.with_suffix("")), physical=False)
         integers = stored.d_signal - np.array(stored.baseline)
         np.testing.assert_allclose(ecg.signal_mv, integers / 1000, atol=1e-6)
@@ -194,6 +194,6 @@ def test_gains_that_fit_the_limb_leads_are_kept(tmp_path, make_ecg):
             write_dir=str(tmp_path),
         )
         ecg = read_ecg(tmp_path / f"{name}.hea")
-        assert (NOTE in ecg.notes) == is_wrong
+        assert (SUSPICION in ecg.suspicions) == is_wrong
         expected = integers / 1000 if is_wrong else signal
         np.testing.assert_allclose(ecg.signal_mv, expected, atol=4e-3)
