@@ -56,7 +56,9 @@ class SignalChain:
 
     1. Notch against the mains, Butterworth high-pass and low-pass, each of ``filter_order``,
        forward and backward (no delay; the slope doubles), at the source rate.
-    2. Polyphase resampling with its own anti-alias filter (``scipy.signal.resample_poly``).
+    2. Polyphase resampling with its own anti-alias filter (``scipy.signal.resample_poly``), which
+       halves a tone at half of the new rate: without a low-pass, what lies within some 5 % beyond
+       folds back (of 52 Hz, resampled to 100 Hz, 30 %).
     3. The central ``duration_seconds``. A shorter ECG is refused, or centred between zeros (the
        baseline after the high-pass) if ``pad_short``; see ``valid_samples``.
 

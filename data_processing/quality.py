@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.fft import dct, idct, next_fast_len, rfft
-from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
+from data_processing.heart_beats import beat_correlation, find_r_peaks, heart_rate
 from data_processing.lead_checks import block_means
 from data_processing.leads import LEADS
 
@@ -23,8 +23,6 @@ _MAINS_HZ = (50.0, 60.0)
 _NOISE_FROM_HZ = 20.0
 _WANDER_HZ = 0.5
 _LEAST_PACED_RATE_HZ = 250.0
-_BEAT_SECONDS = 0.25  # to either side of the R peak
-_REFRACTORY_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def assess_quality(
         "wander_mv": _wander(means, mean_rate_hz),
         "noise_mv": _noise(means, mean_rate_hz),
         "mains_mv": _mains(signal, rate_hz),
-        "beat_correlation": _beat_correlation(means, peaks, mean_rate_hz),
+        "beat_correlation": beat_correlation(means, peaks, mean_rate_hz),
     }
     n_spikes = _count_spikes(signal, rate_hz, limits.spike_mv)
     correlation = measures["beat_correlation"]
@@ -147,7 +145,7 @@ def assess_quality(
         findings=_findings(measures, n_spikes, limits),
         index=float(np.mean(correlation)) if is_known.all() else 0.0,
         by_lead={name: values.astype(np.float32) for name, values in measures.items()},
-        heart_rate_bpm=_heart_rate(peaks, mean_rate_hz),
+        heart_rate_bpm=heart_rate(peaks, mean_rate_hz),
         n_spikes=n_spikes,
     )
 
@@ -262,55 +260,6 @@ def _noise(means: np.ndarray, rate_hz: float) -> np.ndarray:
     )
     # The median ignores QRS complexes, which reach above 20 Hz too; 1.4826 makes it an SD.
     return 1.4826 * np.median(np.abs(fast), axis=0)
-
-
-def _heart_rate(peaks: np.ndarray, rate_hz: float) -> float:
-    return 60.0 * rate_hz / float(np.median(np.diff(peaks))) if len(peaks) > 2 else float("nan")
-
-
-def _beat_correlation(means: np.ndarray, peaks: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Return the mean correlation of each lead's beats with their average."""
-    n_side = round(_BEAT_SECONDS * rate_hz)
-    peaks = peaks[(peaks >= n_side) & (peaks < len(means) - n_side)]
-    if len(peaks) < 2:
-        return np.full(means.shape[1], np.nan)
-    beats = means[peaks[:, None] + np.arange(-n_side, n_side)]  # (beats, samples, leads)
-    beats = beats - beats.mean(axis=1, keepdims=True)
-    average = beats.mean(axis=0)
-    norm = np.sqrt((beats**2).sum(axis=1) * (average**2).sum(axis=0))
-    product = (beats * average).sum(axis=1)
-    correlation = np.divide(product, norm, out=np.zeros_like(product), where=norm > 1e-12)
-    return np.maximum(correlation.mean(axis=0), 0.0)
-
-
-def find_r_peaks(means: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Return the samples of QRS complexes: peaks of the velocity of all leads together.
-
-    Parameters
-    ----------
-    means
-        (n_samples, 12) millivolts at about 100 Hz, see ``block_means``.
-    rate_hz
-        Their rate.
-
-    Returns
-    -------
-    ndarray
-        (n_beats,) samples.
-    """
-    steps = np.abs(np.diff(means, axis=0))
-    scale = np.percentile(steps, 95, axis=0)
-    steps = np.minimum(steps / np.maximum(scale, 1e-3), 5.0)  # no single lead decides
-    velocity = uniform_filter1d(steps.mean(axis=1), max(1, round(0.08 * rate_hz)))
-    if not velocity.size or velocity.max() <= 0:
-        return np.zeros(0, dtype=np.int64)
-    low, high = np.percentile(velocity, [25, 98])
-    peaks, _ = find_peaks(
-        velocity,
-        height=low + 0.4 * (high - low),
-        distance=max(1, round(_REFRACTORY_SECONDS * rate_hz)),
-    )
-    return peaks
 
 
 def _count_spikes(signal: np.ndarray, rate_hz: float, least_mv: float) -> int:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from data_processing.heart_beats import find_r_peaks
 from data_processing.lead_checks import block_means
 from data_processing.leads import LEADS
-from data_processing.quality import QualityThresholds, assess_quality, find_r_peaks
+from data_processing.quality import QualityThresholds, assess_quality
 from data_processing.quality_figures import plot_worst, read_worst
 from data_processing.readers import read_ecg
 
