@@ -57,7 +57,7 @@ def test_the_notebooks_of_the_repository_keep_the_rules():
         (lambda nb, cell: cell.update(id=nb["cells"][0]["id"]), "ids must be unique"),
         (lambda _, cell: add(cell, 'run.write_table("extra", x)'), "schemas.py does not have"),
         (lambda _, cell: add(cell, 'run.write_document("flow", {})'), "for another notebook"),
-        (lambda _, cell: add(cell, 'run.read_table("records")'), "does not list as required"),
+        (lambda _, cell: add(cell, 'run.read_table("splits")'), "does not list as required"),
         (lambda _, cell: add(cell, "run.signals()"), "reads the signals"),
         (lambda nb, _: rename(nb, '"claim"', '"klaim"'), "schemas.py does not have"),
     ],
