@@ -89,7 +89,7 @@ class PreparationParameters:
         "keep", "ECGs whose leads or electrodes look exchanged", choices=("keep", "reject")
     )
     wander_mv: float = parameter(1.0, "range of the baseline from which it is flagged", above=0.0)
-    noise_mv: float = parameter(0.05, "noise above 40 Hz from which it is flagged", above=0.0)
+    noise_mv: float = parameter(0.02, "noise of 20 to 50 Hz from which it is flagged", above=0.0)
     mains_mv: float = parameter(0.05, "amplitude of mains hum from which it is flagged", above=0.0)
     beat_correlation: float = parameter(
         0.66, "likeness of a lead's beats below which it is flagged", minimum=0.0

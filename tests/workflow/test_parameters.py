@@ -7,6 +7,9 @@ import pytest
 
 from data_processing.datasets import DATASETS
 from data_processing.public.opening import NAMES
+from data_processing.quality import QualityThresholds
+from data_processing.record_preparation import chain_of
+from data_processing.signals import SignalChain
 from workflow.notebooks import notebook_path
 from workflow.parameter_rules import ParameterError, build, cell_source, read_parameters
 from workflow.parameters import (
@@ -182,3 +185,15 @@ def test_the_run_folder_and_variant_are_set_by_the_runner_only():
 def test_every_public_cohort_can_be_downloaded_and_read():
     assert set(PUBLIC_COHORTS) == set(DATASETS)
     assert {*PUBLIC_COHORTS} - {"brugada_huca"} == {*NAMES}
+
+
+def test_the_thresholds_of_quality_have_one_default():
+    given = PreparationParameters()
+    own = QualityThresholds()
+    shared = [name for name in vars(own) if hasattr(given, name)]
+    assert {"wander_mv", "noise_mv", "mains_mv", "beat_correlation"} <= set(shared)
+    assert {name: getattr(given, name) for name in shared} == {
+        name: getattr(own, name) for name in shared
+    }
+    chain = chain_of(given)
+    assert chain == SignalChain()
