@@ -184,9 +184,6 @@ def prepare_chunk(jobs: list[Job], *, chain: SignalChain, reading: Reading) -> C
             signal, found = prepare_one(path, chain, record=record, reading=reading)
         except ECGError as error:
             facts.append({"reason": str(error)})
-        except OSError as error:  # its text holds the path
-            reason = f"file could not be opened ({type(error).__name__}). Check its permissions."
-            facts.append({"reason": reason})
         else:
             signals.append(signal)
             facts.append({"reason": "", **found})

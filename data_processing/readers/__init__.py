@@ -7,8 +7,12 @@ To add a format: one module with ``matches(path)`` and ``read(path)`` that ends 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from data_processing.declared import DeclaredSignal, declaration_beside, merged
 from data_processing.errors import ECGError
@@ -27,7 +31,6 @@ from data_processing.readers import (
     scp_ecg,
     wfdb_files,
 )
-from data_processing.readers.arrays import decoding
 from data_processing.signals import ECG
 
 __all__ = ["FORMATS", "read_ecg"]
@@ -81,13 +84,14 @@ def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | N
     """
     path = Path(path)
     for name, (matches, read) in _READERS.items():
-        if matches(path):
-            with decoding(name):
+        with _refusing(name):
+            if matches(path):
                 return read(path)
-    for matches, read_array in _ARRAY_READERS.values():
-        if matches(path):
-            beside = declaration_beside(path)
-            return read_array(path, record, merged(declared or DeclaredSignal(), beside))
+    for name, (matches, read_array) in _ARRAY_READERS.items():
+        with _refusing(name):
+            if matches(path):
+                beside = declaration_beside(path)
+                return read_array(path, record, merged(declared or DeclaredSignal(), beside))
     found = "no such file"
     if path.is_file():
         with path.open("rb") as file:
@@ -99,3 +103,26 @@ def read_ecg(path: str | Path, *, record: str = "", declared: DeclaredSignal | N
         f"path must be an ECG file ({', '.join(FORMATS)}), got {found}. "
         "Check the file name in the table, or export the ECG in a supported format."
     )
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Turn whatever a reader or its library raises into a refusal without the file's text.
+
+    What libraries say quotes values, perhaps a patient's: only the kind of error is passed on.
+    """
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    except ECGError:
+        raise
+    except PermissionError:
+        raise ECGError(
+            "file must be open to you, its permissions forbid it. Ask who owns it."
+        ) from None
+    except Exception as error:  # noqa: BLE001  (damaged files raise anything)
+        raise ECGError(
+            f"{name} file must be readable, got {type(error).__name__} while decoding: it is "
+            "damaged or incomplete. Copy or export it again."
+        ) from None

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from tokenize import TokenError
-from zipfile import BadZipFile
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,26 +28,6 @@ _HOW = (
     '{"unit": "mV", "rate_hz": 500, "leads": ["I", "II", ...]}.'
 )
 _AGAIN = "Export the ECG again."
-
-
-@contextmanager
-def decoding(name: str) -> Iterator[None]:
-    """Turn whatever a library raises on a damaged file into an ECGError without the file's text."""
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            yield
-    except ECGError:
-        raise
-    except (
-        *(ArithmeticError, AssertionError, AttributeError, BadZipFile, EOFError, LookupError),
-        *(MemoryError, NameError, OSError, RuntimeError, SyntaxError, TypeError, ValueError),
-        *(TokenError, struct.error, zlib.error),
-    ) as error:
-        raise ECGError(
-            f"{name} file must be readable, got {type(error).__name__} while decoding: it is "
-            f"damaged or incomplete. {_AGAIN}"
-        ) from None
 
 
 def settle(stated: DeclaredSignal, declared: DeclaredSignal) -> DeclaredSignal:

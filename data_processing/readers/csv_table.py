@@ -22,7 +22,6 @@ from data_processing.readers.arrays import (
     FEWEST_LEADS,
     MOST_LEADS,
     array_to_ecg,
-    decoding,
     one_recording,
     plain_lead,
     settle,
@@ -78,22 +77,21 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
         If rows are incomplete, cells are no numbers, times are not evenly spaced, or unit, rate
         or leads are unknown.
     """
-    with decoding(_FORMAT):
-        layout = _layout(_start_of(path))
-        if layout is None:
-            raise ECGError(f"CSV file must name its leads, it does not. {_AGAIN}")
-        numbers = read_numbers(path, layout)
-        units = list(layout.units.values())
-        if units and len(units) < len(layout.leads):
-            raise ECGError(f"CSV heading must give the unit of each lead or none. {_AGAIN}")
-        stated = DeclaredSignal(
-            unit="" if not units else units[0] if len(set(units)) == 1 else "one a lead",
-            rate_hz=_rate_hz(numbers.pop(-1)) if layout.time else 0.0,
-            leads=tuple(layout.leads.values()) if any(layout.leads.values()) else (),
-        )
-        settled = settle(stated, declared)
-        samples = one_recording(np.stack(list(numbers.values()), axis=1), record)
-        return array_to_ecg(samples, settled, source_format=_FORMAT, units=units)
+    layout = _layout(_start_of(path))
+    if layout is None:
+        raise ECGError(f"CSV file must name its leads, it does not. {_AGAIN}")
+    numbers = read_numbers(path, layout)
+    units = list(layout.units.values())
+    if units and len(units) < len(layout.leads):
+        raise ECGError(f"CSV heading must give the unit of each lead or none. {_AGAIN}")
+    stated = DeclaredSignal(
+        unit="" if not units else units[0] if len(set(units)) == 1 else "one a lead",
+        rate_hz=_rate_hz(numbers.pop(-1)) if layout.time else 0.0,
+        leads=tuple(layout.leads.values()) if any(layout.leads.values()) else (),
+    )
+    settled = settle(stated, declared)
+    samples = one_recording(np.stack(list(numbers.values()), axis=1), record)
+    return array_to_ecg(samples, settled, source_format=_FORMAT, units=units)
 
 
 def _start_of(path: Path) -> bytes:

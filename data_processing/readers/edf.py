@@ -15,7 +15,7 @@ import numpy as np
 
 from data_processing.errors import ECGError
 from data_processing.leads import canonical_lead
-from data_processing.readers.arrays import decoding, plain_lead
+from data_processing.readers.arrays import plain_lead
 from data_processing.signals import ECG, to_contract
 
 _FORMAT = "EDF"
@@ -42,9 +42,8 @@ def read(path: Path) -> ECG:
     ECGError
         If the file is damaged or cut off, has gaps, or leads, rate or scale do not fit.
     """
-    with decoding(_FORMAT):
-        _check_length(path)
-        return _read(path)
+    _check_length(path)
+    return _read(path)
 
 
 def _read(path: Path) -> ECG:

@@ -26,7 +26,6 @@ from data_processing.readers.arrays import (
     SIGNAL_NAMES,
     UNIT_NAMES,
     array_to_ecg,
-    decoding,
     one_recording,
     row_number,
     settle,
@@ -69,7 +68,7 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
     """
     import h5py
 
-    with decoding(_FORMAT), h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file:
         datasets = _own_datasets(file)
         signal = _signal_of(datasets)
         stated = merged(_stated_by(datasets), merged(_attributes(signal), _attributes(file)))

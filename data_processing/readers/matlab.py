@@ -21,7 +21,6 @@ from data_processing.readers.arrays import (
     SIGNAL_NAMES,
     UNIT_NAMES,
     array_to_ecg,
-    decoding,
     one_recording,
     settle,
 )
@@ -64,19 +63,18 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
         If the file is damaged, holds no such matrix, or unit, rate or leads are unknown. A file of
         the PhysioNet Challenges without its header is one of these.
     """
-    with decoding(_FORMAT):
-        content = path.read_bytes()
-        order = order_of_version_5(content)
-        variables = _flat(decode_version_5(content, order) if order else _matrix_of(content))
-        stated = _stated_by(variables)
-        if not order and not (stated.unit or declared.unit):
-            raise ECGError(
-                "MATLAB file of this kind must have its WFDB header, got no .hea file of its name. "
-                "Copy the .hea file beside it, or declare unit, rate_hz and leads."
-            )
-        settled = settle(stated, declared)
-        array = one_recording(_signal_of(variables), record)
-        return array_to_ecg(array, settled, source_format=_FORMAT)
+    content = path.read_bytes()
+    order = order_of_version_5(content)
+    variables = _flat(decode_version_5(content, order) if order else _matrix_of(content))
+    stated = _stated_by(variables)
+    if not order and not (stated.unit or declared.unit):
+        raise ECGError(
+            "MATLAB file of this kind must have its WFDB header, got no .hea file of its name. "
+            "Copy the .hea file beside it, or declare unit, rate_hz and leads."
+        )
+    settled = settle(stated, declared)
+    array = one_recording(_signal_of(variables), record)
+    return array_to_ecg(array, settled, source_format=_FORMAT)
 
 
 def _matrix_of(content: bytes) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from data_processing.readers.arrays import (
     SIGNAL_NAMES,
     UNIT_NAMES,
     array_to_ecg,
-    decoding,
     one_recording,
     settle,
 )
@@ -78,15 +77,14 @@ def read(path: Path, record: str, declared: DeclaredSignal) -> ECG:
     ECGError
         If the file is damaged, too large when unpacked, or unit, rate or leads are unknown.
     """
-    with decoding(_FORMAT):
-        if _start_of(path) == _MAGIC:
-            array, stated = _memory_map(path), DeclaredSignal()
-        else:
-            about = path.stat()
-            arrays = _unpacked(str(path), about.st_mtime_ns, about.st_size)
-            array, stated = _signal_of(arrays), _stated_by(arrays)
-        settled = settle(stated, declared)
-        return array_to_ecg(one_recording(array, record), settled, source_format=_FORMAT)
+    if _start_of(path) == _MAGIC:
+        array, stated = _memory_map(path), DeclaredSignal()
+    else:
+        about = path.stat()
+        arrays = _unpacked(str(path), about.st_mtime_ns, about.st_size)
+        array, stated = _signal_of(arrays), _stated_by(arrays)
+    settled = settle(stated, declared)
+    return array_to_ecg(one_recording(array, record), settled, source_format=_FORMAT)
 
 
 def _header(file: IO[bytes], n_bytes: int) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -18,7 +18,6 @@ import wfdb
 
 from data_processing.errors import ECGError
 from data_processing.lead_gains import SUSPICION, contradicts_limb_leads
-from data_processing.readers.arrays import decoding
 from data_processing.signals import ECG, to_contract
 
 _RECORD_LINE = re.compile(rb"^(?:\s*#[^\n]*\n|\s*\n)*[^\s/#]+(/\d+)?[ \t]+\d+")
@@ -163,19 +162,18 @@ def _read_segment(header: Path) -> _Segment:
     _check_rate_is_stated(header)
     gains = _declared_gains(header)
     record = _decode(header)
-    with decoding("WFDB"):
-        _check_checksums(record)
-        names = dict.fromkeys(record.file_name)
-        return _Segment(
-            signal=_without_skew(record.dac(), record.skew),
-            leads=list(record.sig_name),
-            units=list(record.units),
-            rate_hz=float(record.fs),
-            gains=gains,
-            step=1.0 / min(abs(gain) for gain in gains),
-            recorded_at=record.base_datetime,
-            samples=b"".join((header.parent / name).read_bytes() for name in names),
-        )
+    _check_checksums(record)
+    names = dict.fromkeys(record.file_name)
+    return _Segment(
+        signal=_without_skew(record.dac(), record.skew),
+        leads=list(record.sig_name),
+        units=list(record.units),
+        rate_hz=float(record.fs),
+        gains=gains,
+        step=1.0 / min(abs(gain) for gain in gains),
+        recorded_at=record.base_datetime,
+        samples=b"".join((header.parent / name).read_bytes() for name in names),
+    )
 
 
 def _without_skew(signal: np.ndarray, skews: list[int | None]) -> np.ndarray:
@@ -235,15 +233,6 @@ def _decode(header: Path) -> wfdb.Record:
         record = wfdb.rdrecord(str(header.with_suffix("")), physical=False, ignore_skew=True)
     except FileNotFoundError:
         raise ECGError(f"WFDB samples must exist, got a header alone. {_DAMAGED}") from None
-    except (
-        *(ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError),
-        *(TypeError, ValueError),
-    ) as error:
-        # The original text may quote the path: its kind alone is passed on.
-        raise ECGError(
-            f"WFDB record must be readable, got {type(error).__name__} while decoding: header and "
-            f"samples do not fit together. {_DAMAGED}"
-        ) from None
     if not isinstance(record, wfdb.Record) or record.d_signal is None or not record.sig_len:
         raise ECGError(f"WFDB record must hold samples, got none. {_DAMAGED}")
     return record

@@ -47,7 +47,7 @@ def flip_a_bit(header):
     ("spoil", "message"),
     [
         (lambda h: h.with_suffix(".dat").unlink(), "WFDB samples must exist, got a header alone."),
-        (truncate, "WFDB record must be readable, got ValueError while decoding"),
+        (truncate, "WFDB file must be readable, got ValueError while decoding"),
         (flip_a_bit, "WFDB samples must have the checksum of the header"),
         (
             lambda h: h.write_text("not a header"),
