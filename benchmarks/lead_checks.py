@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from data_processing import lead_checks
 from data_processing.errors import ECGError
+from data_processing.heart_beats import block_means
 from data_processing.lead_checks import EXCHANGES, suspected_electrodes
 from data_processing.leads import derive_limb_leads
 from data_processing.readers import read_ecg
@@ -35,9 +36,7 @@ def fitted(ecgs: list[ECG]) -> np.ndarray:
     """Return leads I and II from V1 to V6 by least squares, each ECG with the same power."""
     chest, limb = [], []
     for ecg in ecgs:
-        steps = lead_checks._steps(
-            lead_checks.block_means(ecg.signal_mv.astype(np.float64), ecg.rate_hz)
-        )
+        steps = lead_checks._steps(block_means(ecg.signal_mv, ecg.rate_hz)[0])
         steps /= np.sqrt((steps[:, [0, 1, *range(6, 12)]] ** 2).mean())
         chest.append(steps[:, 6:])
         limb.append(steps[:, :2])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from data_processing.heart_beats import block_means
 from data_processing.leads import LEADS
 
 # Leads I and II from V1 to V6: least squares over 434 ECGs of PTB-XL, 20 ms differences at 100 Hz,
@@ -39,7 +40,6 @@ EXCHANGES = {
 MIN_FIT = 0.6  # correlation of the restored leads with the prediction
 MIN_GAIN = 0.2  # over the leads as they stand
 FLAT_SHARE = 0.05  # of the median limb lead's power; both electrodes on the legs
-_RATE_HZ = 100.0
 _FLAT_LEADS = {
     "I": "each arm electrode and the leg electrode of its side",
     "II": "right arm and right leg",
@@ -65,9 +65,9 @@ def suspected_electrodes(signal_mv: np.ndarray, rate_hz: float) -> tuple[str, ..
     Notes
     -----
     A flat lead I, II or III while the others are not means that its two electrodes lie on the legs,
-    which have one potential (Batchvarov et al. 2007, doi 10.1093/europace/eum172).
+    which have one potential (Batchvarov et al. 2007, doi 10.1093/europace/eum198).
     """
-    means = block_means(np.asarray(signal_mv, dtype=np.float64), rate_hz)
+    means, _ = block_means(signal_mv, rate_hz)
     if len(means) < 4:
         return ()
     steps = _steps(means)
@@ -88,13 +88,6 @@ def suspected_electrodes(signal_mv: np.ndarray, rate_hz: float) -> tuple[str, ..
     if not exchange:
         return ()
     return (f"{exchange} electrodes may be exchanged (limb leads do not fit the chest leads)",)
-
-
-def block_means(signal_mv: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Return means over about 10 ms: enough for where QRS complexes are and point."""
-    n_mean = max(1, min(round(rate_hz / _RATE_HZ), len(signal_mv) // 2))
-    n_whole = len(signal_mv) // n_mean * n_mean
-    return signal_mv[:n_whole].reshape(-1, n_mean, signal_mv.shape[1]).mean(axis=1)
 
 
 def _steps(means: np.ndarray) -> np.ndarray:

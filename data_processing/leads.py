@@ -188,7 +188,8 @@ def check_limb_leads(
             f"Lead {flat[0]} is flat."
             if flat
             else "They fit when each is scaled by another factor: the gains in the file are wrong."
-            if scaled_fit(covariance)[1] < SCALED_SHARE and len(testable) == len(DERIVED_FROM_I_II)
+            if len(testable) == len(DERIVED_FROM_I_II)
+            and _share_left_by_scaling(covariance) < SCALED_SHARE
             else "No exchange of two leads explains it."
         )
         raise ECGError(
@@ -232,7 +233,7 @@ def _worst_residual(covariance: np.ndarray, testable: Sequence[str]) -> tuple[fl
 
 
 def _explanation(covariance: np.ndarray, testable: Sequence[str], limit: float) -> str:
-    """Return the exchange or inversion under which the identities hold; empty if none does."""
+    """Return the exchange, inversion or scaling under which the identities hold; or empty."""
     present = [*LEADS[:2], *testable]
     changes: dict[str, np.ndarray] = {}
     for one, other in combinations(present, 2):
@@ -268,22 +269,10 @@ def _best_factor(covariance: np.ndarray, testable: Sequence[str], column: int) -
     return float(numerator / denominator) if denominator > 0 else 1.0
 
 
-def scaled_fit(covariance: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the factors of the six limb leads under which the identities hold best.
-
-    Parameters
-    ----------
-    covariance
-        (6, 6) of the limb leads.
-
-    Returns
-    -------
-    factors, share
-        (6,) with mean square 1; what then is left of their root mean square, 0 to 1.
-    """
+def _share_left_by_scaling(covariance: np.ndarray) -> float:
+    """Return what is left of the limb leads, 0 to 1, when each has the gain that fits best."""
     identities = np.array([_identity(lead) for lead in DERIVED_FROM_I_II])
     forbidden = identities.T @ np.linalg.inv(identities @ identities.T) @ identities
     values, vectors = np.linalg.eigh(covariance * forbidden)
-    factors = vectors[:, 0] * np.sqrt(6)
-    power = float(np.sum(np.diag(covariance) * factors**2))
-    return factors, float(np.sqrt(max(values[0] * 6, 0.0) / power)) if power > 0 else 1.0
+    power = float(np.diag(covariance) @ vectors[:, 0] ** 2)
+    return float(np.sqrt(max(values[0], 0.0) / power)) if power > 0 else 1.0

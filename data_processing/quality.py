@@ -14,8 +14,12 @@ import numpy as np
 from scipy.fft import dct, idct, next_fast_len, rfft
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
-from data_processing.heart_beats import beat_correlation, find_r_peaks, heart_rate
-from data_processing.lead_checks import block_means
+from data_processing.heart_beats import (
+    beat_correlation,
+    block_means,
+    find_r_peaks,
+    heart_rate,
+)
 from data_processing.leads import LEADS
 
 _PLATEAU_SAMPLES = 4
@@ -126,8 +130,7 @@ def assess_quality(
     """
     limits = thresholds or QualityThresholds()
     signal = np.ascontiguousarray(signal_mv, dtype=np.float32)
-    means = block_means(signal.astype(np.float64), rate_hz)
-    mean_rate_hz = rate_hz / max(1, len(signal) // max(len(means), 1))
+    means, mean_rate_hz = block_means(signal, rate_hz)
     peaks = find_r_peaks(means, mean_rate_hz)
     measures = {
         "range_mv": np.ptp(signal, axis=0),

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from data_processing.heart_beats import find_r_peaks
-from data_processing.lead_checks import block_means
+from data_processing.heart_beats import block_means, find_r_peaks
 from data_processing.leads import LEADS
 from data_processing.quality import QualityThresholds, assess_quality
 from data_processing.quality_figures import plot_worst, read_worst
@@ -102,7 +101,7 @@ def test_noise_lowers_the_index_and_scaling_does_not(ecg):
 
 def test_beats_and_heart_rate(make_ecg):
     signal = make_ecg(8, noise_mv=0)
-    means = block_means(signal, RATE_HZ)
+    means, _ = block_means(signal, RATE_HZ)
     peaks = find_r_peaks(means, 100)
     interval = np.median(np.diff(peaks)) / 100
     assert 0.65 < interval < 1.05  # as make_ecg draws it
@@ -112,7 +111,7 @@ def test_beats_and_heart_rate(make_ecg):
 
 def with_spikes(signal, rate_hz):
     """Return an ECG with a pacemaker's spike 40 ms before each beat."""
-    peaks = find_r_peaks(block_means(signal, rate_hz), 100) * round(rate_hz / 100)
+    peaks = find_r_peaks(block_means(signal, rate_hz)[0], 100) * round(rate_hz / 100)
     paced = signal.copy()
     for peak in peaks[1:-1]:
         paced[peak - round(0.12 * rate_hz)] += np.linspace(0.4, 1.0, 12)
