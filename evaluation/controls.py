@@ -31,7 +31,8 @@ def record_traits(records: pd.DataFrame) -> pd.DataFrame:
     ----------
     records : pandas.DataFrame
         `patient_id, recorded_at, rate_hz, source_format, quality` (a text, `good` where nothing
-        was found); one row an ECG.
+        was found), `heart_rate_bpm`, `signal_row` (order in which the files were listed) and, where
+        known, `device_at_ecg`; one row an ECG.
 
     Returns
     -------
@@ -40,6 +41,7 @@ def record_traits(records: pd.DataFrame) -> pd.DataFrame:
         not differ are left out: they predict nothing.
     """
     needed = ("patient_id", "recorded_at", "rate_hz", "source_format", "quality")
+    needed += ("heart_rate_bpm", "signal_row")
     require_columns(records, needed, name="records")
     table = records.assign(
         day=(records["recorded_at"] - pd.Timestamp(2000, 1, 1)).dt.days,
@@ -54,8 +56,13 @@ def record_traits(records: pd.DataFrame) -> pd.DataFrame:
             "sampling rate": grouped["rate"].agg(lambda values: values.mode().iloc[0]),
             "file format": grouped["source_format"].agg(lambda values: values.mode().iloc[0]),
             "share of flagged ECGs": grouped["is_flagged"].mean(),
+            "order of the files": grouped["signal_row"].mean(),
+            "heart rate": grouped["heart_rate_bpm"].mean(),
         }
     )
+    if "device_at_ecg" in table:
+        words = table["device_at_ecg"].fillna("none").groupby(table["patient_id"])
+        traits["device at the ECG"] = words.agg(lambda values: values.mode().iloc[0])
     return traits[[what for what in traits if len(traits[what].unique()) > 1]]
 
 
@@ -227,6 +234,8 @@ def _row(what: str, kind: str, test: pd.DataFrame, plan: BootstrapPlan, drawn: n
 def control_warning(controls: pd.DataFrame) -> str:
     """Return a sentence on controls whose interval lies above 0.5; empty if there is none."""
     is_found = (controls["kind"] == CONTROL) & (controls["ci_low"] > 0.5)
+    # The heart rate is in the ECG itself: a rival for a network, not a leak.
+    is_found &= controls["what"] != "heart rate"
     found = [
         f"{row['what']} (AUROC {row['estimate']:.2f}, {row['ci_low']:.2f} to {row['ci_high']:.2f})"
         for _, row in controls[is_found].iterrows()

@@ -70,8 +70,14 @@ def _band(statistic, sample: ScoredRows, plan: BootstrapPlan):
     return percentile_interval(draws, confidence=plan.confidence)
 
 
-def decision_table(sample: ScoredRows, plan: BootstrapPlan, *, thresholds) -> pd.DataFrame:
-    """Return the decision curve of one variant and of treating all or none.
+def decision_table(
+    sample: ScoredRows,
+    plan: BootstrapPlan,
+    *,
+    thresholds,
+    rule: tuple[str, pd.Series] | None = None,
+) -> pd.DataFrame:
+    """Return the decision curve of one variant, of treating all or none, and of a simple rule.
 
     Parameters
     ----------
@@ -81,20 +87,27 @@ def decision_table(sample: ScoredRows, plan: BootstrapPlan, *, thresholds) -> pd
         Resamples (not stratified: the prevalence is part of net benefit) and level.
     thresholds : array-like, shape (n_thresholds,)
         The declared range of risks in (0, 1).
+    rule : tuple of str and Series, optional
+        Name, and whom the rule acts on: 0 or 1 by `patient_id`; see
+        :func:`evaluation.net_benefit.limit_rule`.
 
     Returns
     -------
     pandas.DataFrame
         `strategy, threshold, net_benefit, ci_low, ci_high, minus_all, minus_all_low,
-        minus_all_high, n, n_events`, strategy in "model", "treat all", "treat none". The band of
-        net_benefit is that of the difference to treating nobody.
+        minus_all_high, minus_rule, minus_rule_low, minus_rule_high, n, n_events`, strategy in
+        "model", "treat all", "treat none" and the name of the rule. The band of net_benefit is that
+        of the difference to treating nobody.
     """
     tables = []
     for rows in sample.mixed(sample.repeats):
         part = sample.frame.iloc[rows]
-        tables.append(decision_curve(part["y_true"], {"model": part["y_score"]}, thresholds))
+        scores = {"model": part["y_score"]}
+        if rule is not None:
+            scores[rule[0]] = part["patient_id"].map(rule[1]).astype(float)
+        tables.append(decision_curve(part["y_true"], scores, thresholds))
     columns = ["strategy", "threshold", "net_benefit", "ci_low", "ci_high"]
-    columns += ["minus_all", "minus_all_low", "minus_all_high"]
+    columns += [f"minus_{peer}{end}" for peer in ("all", "rule") for end in ("", "_low", "_high")]
     if not tables:
         return _labelled(
             pd.DataFrame(columns=columns).astype(dict.fromkeys(columns[1:], float)), sample
@@ -102,18 +115,24 @@ def decision_table(sample: ScoredRows, plan: BootstrapPlan, *, thresholds) -> pd
     curves = pd.concat(tables).rename(columns={"variant": "strategy"})
     curves = curves.groupby(["strategy", "threshold"], sort=False, as_index=False).mean()
     model = sample.statistic(lambda y, s: net_benefit_statistic(y, s, thresholds), sample.repeats)
-    everybody = sample.statistic(lambda y, _: treat_all_statistic(y, thresholds), sample.repeats)
+    peers = {
+        "all": sample.statistic(lambda y, _: treat_all_statistic(y, thresholds), sample.repeats)
+    }
+    if rule is not None:
+        ruled = ScoredRows(
+            sample.frame.assign(rule=sample.frame["patient_id"].map(rule[1]).astype(float))
+        )
+        peers["rule"] = ruled.statistic(
+            lambda y, s: net_benefit_statistic(y, s, thresholds), ruled.repeats, "rule"
+        )
     one = np.ones((1, len(sample.frame)))
-    parts = []
-    for strategy, part in curves.groupby("strategy", sort=False):
-        part = part.copy()
-        if strategy == "model":
-            gain = difference(model, everybody)
-            part["ci_low"], part["ci_high"] = _band(model, sample, plan)
-            part["minus_all"] = gain(one)[0]
-            part["minus_all_low"], part["minus_all_high"] = _band(gain, sample, plan)
-        parts.append(part.reindex(columns=columns))
-    return _labelled(pd.concat(parts, ignore_index=True), sample)
+    is_model = curves["strategy"] == "model"
+    curves.loc[is_model, ["ci_low", "ci_high"]] = np.column_stack(_band(model, sample, plan))
+    for peer, statistic in peers.items():
+        gain = difference(model, statistic)
+        found = np.column_stack([gain(one)[0], *_band(gain, sample, plan)])
+        curves.loc[is_model, [f"minus_{peer}", f"minus_{peer}_low", f"minus_{peer}_high"]] = found
+    return _labelled(curves.reindex(columns=columns), sample)
 
 
 def histogram_table(sample: ScoredRows, *, n_bins: int = 20) -> pd.DataFrame:

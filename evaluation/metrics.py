@@ -34,7 +34,8 @@ NAN = float("nan")
 ONE_CLASS = Interval(NAN, NAN, NAN, "not estimable: one outcome class")
 
 
-def _row(metric: str, interval: Interval, sample: ScoredRows, *, threshold=NAN) -> dict:
+def row_of(metric: str, interval: Interval, sample: ScoredRows, *, threshold=NAN) -> dict:
+    """Return one row of the metrics table."""
     return {
         "metric": metric,
         "method": f"{interval.method}{sample.repeats_text()}, {CONDITIONAL}",
@@ -55,7 +56,7 @@ def discrimination_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     rows = [_within_fold_row(sample, plan)]
     repeats = sample.mixed(sample.repeats)
     if not repeats:
-        rows += [_row("auroc_pooled", ONE_CLASS, sample), _row("auprc", ONE_CLASS, sample)]
+        rows += [row_of("auroc_pooled", ONE_CLASS, sample), row_of("auprc", ONE_CLASS, sample)]
     else:
         pooled = bootstrap_interval(
             sample.statistic(auroc_statistic, repeats),
@@ -63,21 +64,21 @@ def discrimination_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
             plan=plan,
             strata=sample.by_outcome,
         )
-        rows += [_row("auroc_pooled", pooled, sample), _delong_row(sample, plan)]
+        rows += [row_of("auroc_pooled", pooled, sample), _delong_row(sample, plan)]
         precision = sample.statistic(average_precision_statistic, repeats)
         interval = bootstrap_interval(precision, sample.clusters, plan=plan)
-        rows.append(_row("auprc", interval, sample))
+        rows.append(row_of("auprc", interval, sample))
     low, high = wilson_interval(sample.n_events, sample.n, confidence=plan.confidence)
     prevalence = Interval(sample.n_events / sample.n, low, high, "Wilson")
     # A count of patients: no repeat and no model has a part in it.
-    return [*rows, _row("prevalence", prevalence, sample) | {"method": "Wilson"}]
+    return [*rows, row_of("prevalence", prevalence, sample) | {"method": "Wilson"}]
 
 
 def _within_fold_row(sample: ScoredRows, plan: BootstrapPlan) -> dict:
     folds = sample.mixed(sample.folds)
     name = "auroc_mean_within_fold"
     if not folds:
-        return _row(name, ONE_CLASS, sample)
+        return row_of(name, ONE_CLASS, sample)
     interval = bootstrap_interval(
         sample.statistic(auroc_statistic, folds),
         sample.clusters,
@@ -87,19 +88,21 @@ def _within_fold_row(sample: ScoredRows, plan: BootstrapPlan) -> dict:
     n_lost = len(sample.folds) - len(folds)
     lost = f" ({n_lost} without both outcomes left out)" if n_lost else ""
     text = f"mean of {len(folds)} folds{lost}; {interval.method}"
-    return _row(name, Interval(interval.estimate, interval.ci_low, interval.ci_high, text), sample)
+    return row_of(
+        name, Interval(interval.estimate, interval.ci_low, interval.ci_high, text), sample
+    )
 
 
 def _delong_row(sample: ScoredRows, plan: BootstrapPlan) -> dict:
     scores = sample.score_matrix()
     if scores is None:
         reason = "DeLong; not estimable: patients differ between repeats"
-        return _row("auroc_pooled", Interval(NAN, NAN, NAN, reason), sample)
+        return row_of("auroc_pooled", Interval(NAN, NAN, NAN, reason), sample)
     auc, covariance = delong_covariance(sample.by_outcome, scores)
     estimate = float(auc.mean())
     low, high = delong_interval(estimate, float(covariance.mean()), confidence=plan.confidence)
     text = "DeLong, logit scale" + ("" if np.isfinite(low) else "; no interval: no variance")
-    return _row("auroc_pooled", Interval(estimate, low, high, text), sample)
+    return row_of("auroc_pooled", Interval(estimate, low, high, text), sample)
 
 
 def decision_rows(sample: ScoredRows, plan: BootstrapPlan, *, rule: str) -> list[dict]:
@@ -127,7 +130,7 @@ def decision_rows(sample: ScoredRows, plan: BootstrapPlan, *, rule: str) -> list
     names = ("sensitivity", "specificity", "ppv", "npv")
     if decided.empty:
         none = Interval(NAN, NAN, NAN, f"{text}; not estimable: no threshold")
-        return [_row(name, none, sample) for name in names]
+        return [row_of(name, none, sample) for name in names]
     part = ScoredRows(decided)
     threshold = float(decided.drop_duplicates(["repeat", "fold"])["threshold"].median())
     if len(part.repeats) > 1:
@@ -143,7 +146,7 @@ def decision_rows(sample: ScoredRows, plan: BootstrapPlan, *, rule: str) -> list
     rows = []
     for name, value in intervals.items():
         full = Interval(value.estimate, value.ci_low, value.ci_high, f"{text}; {value.method}")
-        rows.append(_row(name, full, part, threshold=threshold))
+        rows.append(row_of(name, full, part, threshold=threshold))
     return rows
 
 
@@ -177,11 +180,11 @@ def calibration_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     }
     for name, factory in factories.items():
         statistic = sample.statistic(factory, sample.repeats)
-        rows.append(_row(name, bootstrap_interval(statistic, sample.clusters, plan=plan), sample))
+        rows.append(row_of(name, bootstrap_interval(statistic, sample.clusters, plan=plan), sample))
     errors = sample.statistic(calibration_error_statistic, sample.repeats)
     intervals = bootstrap_intervals(errors, sample.clusters, plan=plan)
     for name, interval in zip(("ici", "e50", "e90"), intervals, strict=True):
-        rows.append(_row(name, interval, sample))
+        rows.append(row_of(name, interval, sample))
     return rows + _line_rows(sample, plan)
 
 
@@ -203,7 +206,7 @@ def _line_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     names = ("calibration_slope", "calibration_intercept")
     for name, value, reason in zip(names, (slope, intercept), reasons, strict=True):
         shown = Interval(NAN, NAN, NAN, f"not estimable: {reason}") if reason else value
-        rows.append(_row(name, shown, sample))
+        rows.append(row_of(name, shown, sample))
     return rows
 
 
@@ -232,7 +235,7 @@ def record_rows(records: ScoredRows, plan: BootstrapPlan) -> list[dict]:
             strata=records.by_outcome,
         )
     first = records.frame.drop_duplicates("record_id")
-    row = _row("auroc_pooled", interval, records)
+    row = row_of("auroc_pooled", interval, records)
     return [row | {"n": len(first), "n_events": int(first["y_true"].sum())}]
 
 

@@ -114,3 +114,31 @@ def decision_curve(y_true, y_scores: Mapping[str, np.ndarray], thresholds) -> pd
     names |= {"all": "treat all", "none": "treat none"}
     curves["variant"] = curves["model"].map(names)
     return curves[["variant", "threshold", "net_benefit"]]
+
+
+def limit_rule(patients: pd.DataFrame, column: str, limit: float, label: str):
+    """Return a simple clinical rule, "at or below a limit", as a name and a decision a patient.
+
+    Parameters
+    ----------
+    patients : pandas.DataFrame
+        `patient_id` and the column; one row a patient.
+    column : str
+        A number, for example ``lvef_percent``.
+    limit : float
+        Patients at or below it are acted on.
+    label : str
+        Name of the rule in figures, for example ``"LVEF ≤ 35 %"``.
+
+    Returns
+    -------
+    tuple of str and Series, or None
+        None where the cohort has no such column. Where the value is missing the rule cannot act;
+        the name then says in how many patients.
+    """
+    if column not in patients:
+        return None
+    values = patients.set_index("patient_id")[column]
+    n_missing = int(values.isna().sum())
+    name = label + (f" (unknown in {n_missing}: not acted on)" if n_missing else "")
+    return name, (values <= limit).astype(float)

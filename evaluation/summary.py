@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from evaluation import curves
-from evaluation.claims import Difference, events_warning, judge
-from evaluation.comparison import compare_variants
 from evaluation.metrics import (
     calibration_rows,
     decision_rows,
@@ -19,28 +16,13 @@ from evaluation.metrics import (
     record_rows,
 )
 from evaluation.net_benefit import as_risk_thresholds
+from evaluation.operating_points import explorer_table, operating_points
+from evaluation.pairs import compare_all
 from evaluation.resampling import BootstrapPlan
 from evaluation.samples import ScoredRows
 from evaluation.scores import TRAINING_ROLES, patient_scores
+from evaluation.subgroups import subgroup_rows
 from evaluation.thresholds import apply_thresholds, check_rule, choose_thresholds
-
-PRIMARY_METRIC = "delta_auroc_mean_within_fold"
-NOT_ASSESSED = "not assessed"
-COMPARISON_COLUMNS = (
-    "target",
-    "new",
-    "reference",
-    "is_primary",
-    "metric",
-    "method",
-    "threshold",
-    "estimate",
-    "ci_low",
-    "ci_high",
-    "p_value",
-    "n",
-    "n_events",
-)
 
 
 @dataclass(frozen=True)
@@ -60,11 +42,17 @@ class EvaluationSettings:
     new_variant: str = "ecg_covariates"  # the one primary comparison
     reference_variant: str = "clinical"
     margin: float = 0.05  # smallest difference in AUROC worth having
+    reclassification_risk: float | None = None  # risk of IDI and reclassification; None: not made
+    explored_risks: tuple[float, ...] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)  # of the explorer
+    least_events: int = 10  # with and without the event, for a subgroup to be analysed
     n_bins: int = 20  # of the risk histogram
 
     def __post_init__(self):
         check_rule(self.threshold_rule, self.threshold_target)
-        as_risk_thresholds(self.comparison_risks or (0.5,))
+        for risks in (self.comparison_risks, self.explored_risks):
+            as_risk_thresholds(risks or (0.5,))
+        if self.reclassification_risk is not None:
+            as_risk_thresholds(self.reclassification_risk)
         if not 0 < self.risk_low < self.risk_high < 1 or not self.risk_step > 0:
             raise ValueError(
                 "risk_low, risk_high and risk_step must satisfy 0 < low < high < 1 and step > 0, "
@@ -99,7 +87,13 @@ class EvaluationSettings:
         return f"threshold: {self.threshold_rule} {self.threshold_target:g} on training-fold scores"
 
 
-def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[str, pd.DataFrame]:
+def evaluate(
+    predictions: pd.DataFrame,
+    settings: EvaluationSettings,
+    *,
+    rule: tuple[str, pd.Series] | None = None,
+    subgroups: pd.DataFrame | None = None,
+) -> dict[str, pd.DataFrame]:
     """Return every table of the evaluation.
 
     Patients are scored once (mean logit of their records) before anything is measured. With
@@ -113,6 +107,11 @@ def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[st
         variant x target.
     settings : EvaluationSettings
         Declared beforehand.
+    rule : tuple of str and Series, optional
+        A simple clinical rule for the decision curve; see
+        :func:`evaluation.net_benefit.limit_rule`.
+    subgroups : pandas.DataFrame, optional
+        Labels by patient; see :func:`evaluation.subgroups.subgroup_labels`.
 
     Returns
     -------
@@ -120,7 +119,8 @@ def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[st
         `metrics` (`variant, target, level, subgroup, metric, method, threshold, estimate, ci_low,
         ci_high, n, n_events`), `comparisons`, `claims`, `thresholds`, `patients` (test scores and
         decisions), `roc`, `precision_recall`, `calibration_curve`, `decision_curve`,
-        `risk_histogram`. All start with `target` and `variant` (or `new, reference`).
+        `risk_histogram`, `explorer`, `operating_points`, `subgroups` (also in `metrics`, without
+        p-values). All start with `target` and `variant` (or `new, reference`).
 
     Raises
     ------
@@ -146,17 +146,20 @@ def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[st
     collected: dict[str, list[pd.DataFrame]] = {}
     for (target, variant), rows in test.groupby(["target", "variant"], sort=False):
         of_key = (records["target"] == target) & (records["variant"] == variant)
-        tables = _variant_tables(ScoredRows(rows), ScoredRows(records[of_key]), settings)
+        tables = _variant_tables(
+            ScoredRows(rows), ScoredRows(records[of_key]), settings, rule, subgroups
+        )
         for name, table in tables.items():
             collected.setdefault(name, []).append(
                 _with_first_columns(table, variant=variant, target=target)
             )
     result = {name: pd.concat(parts, ignore_index=True) for name, parts in collected.items()}
-    comparisons, claims = _compare(test, settings)
+    comparisons, claims = compare_all(test, settings)
     return result | {
         "comparisons": comparisons,
         "claims": claims,
         "thresholds": thresholds,
+        "operating_points": operating_points(patients, plan=settings.plan),
         "patients": test,
     }
 
@@ -174,7 +177,11 @@ def _with_first_columns(table: pd.DataFrame, **values) -> pd.DataFrame:
 
 
 def _variant_tables(
-    sample: ScoredRows, records: ScoredRows, settings: EvaluationSettings
+    sample: ScoredRows,
+    records: ScoredRows,
+    settings: EvaluationSettings,
+    rule: tuple[str, pd.Series] | None,
+    subgroups: pd.DataFrame | None,
 ) -> dict[str, pd.DataFrame]:
     plan = settings.plan
     rows = discrimination_rows(sample, plan)
@@ -184,69 +191,22 @@ def _variant_tables(
         _with_first_columns(metrics_frame(part), level=level, subgroup="all")
         for level, part in (("patient", rows), ("record", record_rows(records, plan)))
     ]
-    metrics = pd.concat(by_level, ignore_index=True)
-    return {
-        "metrics": metrics,
+    tables = {}
+    if subgroups is not None:
+        least = settings.least_events
+        tables["subgroups"] = subgroup_rows(sample.frame, subgroups, plan, least_events=least)
+        if len(tables["subgroups"]):
+            by_level.append(
+                tables["subgroups"].drop(columns=["p_value", "q_value"]).assign(level="patient")
+            )
+    return tables | {
+        "metrics": pd.concat(by_level, ignore_index=True),
+        "explorer": explorer_table(sample, settings.explored_risks, plan),
         "roc": curves.roc_table(sample),
         "precision_recall": curves.precision_recall_table(sample),
         "calibration_curve": curves.calibration_table(sample, plan),
-        "decision_curve": curves.decision_table(sample, plan, thresholds=settings.risk_thresholds),
+        "decision_curve": curves.decision_table(
+            sample, plan, thresholds=settings.risk_thresholds, rule=rule
+        ),
         "risk_histogram": curves.histogram_table(sample, n_bins=settings.n_bins),
     }
-
-
-def _compare(test: pd.DataFrame, settings: EvaluationSettings):
-    comparisons, claims = [], []
-    for target, rows in test.groupby("target", sort=False):
-        by_variant = dict(tuple(rows.groupby("variant", sort=False)))
-        primary = (settings.new_variant, settings.reference_variant)
-        primary_row = None
-        for reference, new in combinations(by_variant, 2):
-            pair = primary if {new, reference} == set(primary) else (new, reference)
-            table = compare_variants(
-                by_variant[pair[0]],
-                by_variant[pair[1]],
-                plan=settings.plan,
-                risk_thresholds=settings.comparison_risks,
-            )
-            is_primary = (table["metric"] == PRIMARY_METRIC) & (pair == primary)
-            if is_primary.any():
-                primary_row = table[is_primary].iloc[0]
-            comparisons.append(
-                table.assign(target=target, new=pair[0], reference=pair[1], is_primary=is_primary)[
-                    list(COMPARISON_COLUMNS)
-                ]
-            )
-        claims.append(_claim(rows, primary_row, settings) | {"target": target})
-    columns = ["target", "new", "reference", "margin", "verdict", "sentence", "warning"]
-    frame = pd.DataFrame(columns=COMPARISON_COLUMNS)
-    if comparisons:
-        frame = pd.concat(comparisons, ignore_index=True)
-    return frame, pd.DataFrame(claims)[columns]
-
-
-def _claim(rows: pd.DataFrame, primary_row, settings: EvaluationSettings) -> dict:
-    new, reference = settings.new_variant, settings.reference_variant
-    claim = {"new": new, "reference": reference, "margin": settings.margin}
-    if primary_row is None:
-        present = list(rows["variant"].unique())
-        counts = rows.drop_duplicates("patient_id")["y_true"]
-        return claim | {
-            "verdict": NOT_ASSESSED,
-            "sentence": (
-                f"Whether {new} adds to {reference} was not assessed: there are predictions of "
-                f"{', '.join(present)} only."
-            ),
-            "warning": events_warning(int(counts.sum()), len(counts)),
-        }
-    seen = Difference(
-        new,
-        reference,
-        estimate=float(primary_row["estimate"]),
-        ci_low=float(primary_row["ci_low"]),
-        ci_high=float(primary_row["ci_high"]),
-        n=int(primary_row["n"]),
-        n_events=int(primary_row["n_events"]),
-    )
-    verdict = judge(seen, margin=settings.margin, confidence=settings.confidence)
-    return claim | vars(verdict)

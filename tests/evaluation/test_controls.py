@@ -39,10 +39,12 @@ def records_of(outcomes, *, more_ecgs_for_events=False, device_of_events=""):
                     "recorded_at": pd.Timestamp(2010, 1, 1) + pd.Timedelta(days=rng.integers(900)),
                     "rate_hz": 500.0,
                     "source_format": device_of_events if is_telling else "WFDB",
+                    "heart_rate_bpm": rng.normal(75, 12),
                     "quality": "good" if rng.random() < 0.8 else "flagged: noise: V1",
                 }
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.assign(signal_row=rng.permutation(len(table)))
 
 
 def table_of(test_rows, outcomes, records):
@@ -55,6 +57,8 @@ def test_without_a_shortcut_nothing_is_found(test_rows, outcomes):
         "number of ECGs",
         "date of the ECGs",
         "share of flagged ECGs",
+        "order of the files",
+        "heart rate",
     ]
     assert (table["p_value"] > 0.05).all()
     assert control_warning(table) == ""

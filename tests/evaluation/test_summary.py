@@ -51,6 +51,8 @@ def test_four_folds_give_every_table(result):
         "calibration_curve",
         "decision_curve",
         "risk_histogram",
+        "explorer",
+        "operating_points",
     }
     assert all(len(table) for table in result.values())
     with_interval = metrics.dropna(subset=["ci_low"])
