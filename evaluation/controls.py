@@ -62,7 +62,7 @@ def record_traits(records: pd.DataFrame) -> pd.DataFrame:
     )
     if "device_at_ecg" in table:
         words = table["device_at_ecg"].fillna("none").groupby(table["patient_id"])
-        traits["device at the ECG"] = words.agg(lambda values: values.mode().iloc[0])
+        traits["implanted device at the ECG"] = words.agg(lambda values: values.mode().iloc[0])
     return traits[[what for what in traits if len(traits[what].unique()) > 1]]
 
 

@@ -200,7 +200,7 @@ def plot_risk_histogram(
 
 
 def plot_decision_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw net benefit of each variant with its band, against treating all or none.
+    """Draw net benefit of each variant with its band, against all, none and the simple rule.
 
     Parameters
     ----------
@@ -215,18 +215,14 @@ def plot_decision_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = start_axes(table, ax, ("strategy", "threshold", "net_benefit", "ci_low", "ci_high"))
     models = table[table["strategy"] == "model"]
-    # Patients of all variants are the same, and so are these two lines.
+    # Patients of all variants are the same, and so are these lines.
     default = table[(table["variant"] == table["variant"].iloc[0])] if len(table) else table
-    for strategy, line in (("treat all", (0, (5, 2))), ("treat none", "-")):
-        part = default[default["strategy"] == strategy]
-        ax.plot(
-            part["threshold"],
-            part["net_benefit"],
-            color=GREY,
-            linewidth=1.3,
-            linestyle=line,
-            label=strategy.capitalize(),
-        )
+    lines = {"treat all": (0, (5, 2)), "treat none": "-"}
+    for strategy, part in default[default["strategy"] != "model"].groupby("strategy", sort=False):
+        name = str(strategy)
+        style = {"color": GREY, "linewidth": 1.3, "linestyle": lines.get(name, (0, (1, 1)))}
+        label = name[0].upper() + name[1:]
+        ax.plot(part["threshold"], part["net_benefit"], **style, label=label)
     for variant, part in _by_variant(models):
         style = variant_style(variant)
         x = part["threshold"]
@@ -240,52 +236,3 @@ def plot_decision_curve(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     names = {"x": "Risk at which one would act (probability)"}
     names["y"] = "Net benefit (true positives per patient)"
     return finish_axes(ax, table, title="Decision curve, pointwise band", **names)
-
-
-def plot_auroc_forest(
-    table: pd.DataFrame, *, metric: str = "auroc_mean_within_fold", ax: Axes | None = None
-) -> Axes:
-    """Draw the AUROC of every variant with its interval, and the line of chance.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        `metrics` of the evaluation.
-    metric : str
-        Which row; the first of several methods is drawn.
-    ax : matplotlib Axes, optional
-        Where to draw.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    ValueError
-        If the table has no such metric at patient level.
-    """
-    columns = ("level", "metric", "estimate", "ci_low", "ci_high")
-    ax = start_axes(table, ax, columns, size=(6.0, 3.0))
-    rows = table[(table["metric"] == metric) & (table["level"] == "patient")]
-    rows = rows.drop_duplicates("variant").reset_index(drop=True)
-    if rows.empty:
-        raise ValueError(
-            f"metric must be one of {sorted(table['metric'].unique())}, got {metric!r}. "
-            "Pass the metrics table of the evaluation."
-        )
-    ax.axvline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 3)))
-    for k, row in rows.iterrows():
-        style = variant_style(row["variant"])
-        ax.plot([row["ci_low"], row["ci_high"]], [k, k], color=style["color"], linewidth=2.2)
-        ax.plot(row["estimate"], k, marker="s", markersize=8, color=style["color"])
-        text = interval_text(rows, row["variant"], metric) or "not estimable"
-        # Beside the axis, so that no interval can run through it.
-        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 10.5}
-        ax.text(1.02, k, text, **place)
-    ax.set_yticks(range(len(rows)), [variant_style(name)["label"] for name in rows["variant"]])
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    lowest = float(np.nanmin(np.r_[0.5, rows["ci_low"], rows["estimate"]]))
-    ax.set_xlim(max(0.0, lowest - 0.03), 1.0)
-    title = "AUROC " + metric.removeprefix("auroc_").replace("_", " ")
-    return finish_axes(ax, rows, title=title, x="AUROC (0.5 = chance)", y="")

@@ -68,6 +68,15 @@ class EvaluationSettings:
             raise ValueError(f"n_bins must be at least 2, got {self.n_bins}. Use 20.")
         _ = self.plan
 
+    @classmethod
+    def declared(cls, **parameters) -> EvaluationSettings:
+        """Return the settings among a notebook's parameters; 0 stands for "not used" there."""
+        names = cls.__dataclass_fields__
+        values = {name: value for name, value in parameters.items() if name in names}
+        if not values.get("reclassification_risk"):
+            values["reclassification_risk"] = None
+        return cls(**values)
+
     @property
     def plan(self) -> BootstrapPlan:
         """The bootstrap plan these settings ask for."""

@@ -198,6 +198,11 @@ class Artifacts:
         order = ("clinical", "ecg", "ecg_age", "ecg_covariates")
         return [variant for variant in order if variant in found]
 
+    def save_panel(self, path: str, panel: tuple[Any, str, pd.DataFrame | None]) -> None:
+        """Save a figure that comes with its caption and table; see `save_figure`."""
+        figure, caption, table = panel
+        self.save_figure(figure, path, caption, table)
+
     def save_figure(
         self,
         figure: Any,

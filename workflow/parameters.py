@@ -166,6 +166,12 @@ class EvaluationParameters:
         0.02, "lowest risk of the decision curve at which one might act", above=0.0, below=1.0
     )
     risk_high: float = parameter(0.4, "highest such risk", above=0.0, below=1.0)
+    reclassification_risk: float = parameter(
+        0.0, "risk of IDI and net reclassification; 0: not made", minimum=0.0, below=1.0
+    )
+    least_events: int = parameter(
+        10, "events, and patients without, a subgroup needs to be analysed", minimum=5
+    )
     confidence: float = parameter(0.95, "level of all intervals", above=0.5, below=1.0)
     n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
     seed: int = parameter(0, "seed of the bootstrap", minimum=0)

@@ -128,6 +128,18 @@ TABLES = {
         },
     ),
     "comparisons": Table("03_evaluation/comparisons.csv", "03_evaluate", {"metric": "text"}),
+    "subgroups": Table(
+        "03_evaluation/subgroups.csv", "03_evaluate", {"subgroup": "text", "metric": "text"}
+    ),
+    "explorer": Table("03_evaluation/explorer.csv", "03_evaluate", {"threshold": "number"}),
+    "operating_points": Table(
+        "03_evaluation/operating_points.csv", "03_evaluate", {"rule": "text", "metric": "text"}
+    ),
+    "claims": Table(
+        "03_evaluation/claims.csv",
+        "03_evaluate",
+        {"sentence": "text", "verdict": "text", "evidence": "text"},
+    ),
     "controls": Table(
         "03_evaluation/controls.csv", "03_evaluate", {"what": "text", "kind": "text"}
     ),

@@ -65,7 +65,17 @@ STAGES = (
         "03_evaluation",
         EvaluationParameters,
         ("dataset", "patients", "records", "*predictions"),
-        ("metrics", "comparisons", "sample_size", "controls", "claim"),
+        (
+            "metrics",
+            "comparisons",
+            "subgroups",
+            "explorer",
+            "operating_points",
+            "sample_size",
+            "controls",
+            "claims",
+            "claim",
+        ),
     ),
     Stage(
         "04",

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from evaluation import figures
+from evaluation import figures, forest
 from evaluation.style import variant_style
 from evaluation.summary import EvaluationSettings, evaluate
 
@@ -23,7 +23,7 @@ DRAW = {
         r["risk_histogram"], variant="ecg", ax=ax
     ),
     "decision": lambda r, ax: figures.plot_decision_curve(r["decision_curve"], ax=ax),
-    "forest": lambda r, ax: figures.plot_auroc_forest(r["metrics"], ax=ax),
+    "forest": lambda r, ax: forest.plot_auroc_forest(r["metrics"], ax=ax),
 }
 
 
@@ -112,4 +112,4 @@ def test_two_targets_and_missing_columns_are_refused(result):
     with pytest.raises(ValueError, match=r"^table must have the columns \['tpr'\], got"):
         figures.plot_roc(table.drop(columns="tpr"))
     with pytest.raises(ValueError, match=r"^metric must be one of \["):
-        figures.plot_auroc_forest(result["metrics"], metric="accuracy")
+        forest.plot_auroc_forest(result["metrics"], metric="accuracy")

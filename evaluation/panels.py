@@ -1,0 +1,77 @@
+"""The figures of the evaluation notebook: each with its caption and the table it is drawn from.
+
+Every function takes the tables of :func:`evaluation.summary.evaluate` and returns figure, caption
+and table, for :meth:`workflow.artifacts.Artifacts.save_figure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from evaluation import figures, forest
+
+Tables = Mapping[str, pd.DataFrame]
+Panel = tuple[Figure, str, pd.DataFrame]
+
+
+def discrimination(tables: Tables) -> Panel:
+    """Draw ROC and precision-recall curves side by side."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    figures.plot_roc(tables["roc"], metrics=tables["metrics"], ax=axes[0])
+    curve = tables["precision_recall"]
+    figures.plot_precision_recall(curve, metrics=tables["metrics"], ax=axes[1])
+    caption = "ROC and precision-recall curves of held-out patients, one line a variant."
+    return figure, caption, tables["roc"]
+
+
+def auroc(tables: Tables) -> Panel:
+    """Draw the AUROC of every variant."""
+    figure, ax = plt.subplots(figsize=(6, 4.2), layout="constrained")
+    metrics = tables["metrics"]
+    metrics = metrics[metrics["subgroup"] == "all"]
+    forest.plot_auroc_forest(metrics, ax=ax)
+    caption = "AUROC of each variant, mean within folds, with its interval; the line is chance."
+    return figure, caption, metrics
+
+
+def calibration(tables: Tables) -> Panel:
+    """Draw the calibration curves."""
+    figure, ax = plt.subplots(figsize=(5.6, 5.2), layout="constrained")
+    curve, metrics = tables["calibration_curve"], tables["metrics"]
+    figures.plot_calibration(curve, metrics=metrics, patients=tables["patients"], ax=ax)
+    caption = "Calibration: observed against predicted risk with bands; the diagonal is perfect."
+    return figure, caption, curve
+
+
+def net_benefit(tables: Tables) -> Panel:
+    """Draw the decision curves."""
+    figure, ax = plt.subplots(figsize=(6, 4.6), layout="constrained")
+    figures.plot_decision_curve(tables["decision_curve"], ax=ax)
+    caption = "Net benefit over the declared range of risks, against treating all, none or by rule."
+    return figure, caption, tables["decision_curve"]
+
+
+def risks(tables: Tables) -> Panel:
+    """Draw the risks of patients with and without the event, one panel a variant."""
+    table = tables["risk_histogram"]
+    names = list(table["variant"].unique())
+    size = (6, 2.6 * len(names))
+    figure, axes = plt.subplots(len(names), 1, figsize=size, layout="constrained", squeeze=False)
+    for name, ax in zip(names, axes[:, 0], strict=True):
+        figures.plot_risk_histogram(table, variant=name, ax=ax)
+    caption = "Predicted risks of patients with (up) and without (down) the event."
+    return figure, caption, table
+
+
+def subgroups(tables: Tables, variant: str) -> Panel:
+    """Draw the AUROC of one variant in every subgroup."""
+    table = tables["subgroups"]
+    n_rows = len(table[(table["variant"] == variant) & (table["metric"] == "auroc_pooled")])
+    figure, ax = plt.subplots(figsize=(8, 1.4 + 0.32 * n_rows), layout="constrained")
+    forest.plot_subgroups(table, variant=variant, ax=ax)
+    caption = "AUROC in subgroups with intervals; too small a cell has its counts and no estimate."
+    return figure, caption, table
