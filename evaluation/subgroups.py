@@ -30,12 +30,8 @@ CUTS = {
     "lvef_percent": ((35,), "%"),
     "qrs_duration_ms": ((120, 150), "ms"),
 }
-NAMES = {
-    "has_icd_at_index": "ICD at index",
-    "icd_during_follow_up": "ICD later",
-    "device_at_ecg": "Device at the ECG",
-    "site": "Site",
-}
+# Known at time zero: a subgroup made from what came later would choose by the outcome.
+NAMES = {"has_icd_at_index": "ICD at index", "site": "Site"}
 MOST_LEVELS = 8
 NAN = float("nan")
 
@@ -69,10 +65,14 @@ def subgroup_labels(
         if item["kind"] == "number":
             labels[item["label"]] = _cut(table[column], item["name"], item.get("unit", ""))
         else:
-            labels[item["label"]] = _words(table[column], is_binary=item["kind"] == "binary")
+            # A text such as female or male belongs under "Sex", not under "Male sex".
+            name = (
+                item["label"] if column == item["name"] else column.replace("_", " ").capitalize()
+            )
+            labels[name] = _words(table[column], is_binary=item["kind"] == "binary")
     for column, name in NAMES.items():
         if column in table:
-            labels[name] = _words(table[column], is_binary=column.startswith(("has_", "icd_")))
+            labels[name] = _words(table[column], is_binary=column.startswith("has_"))
     kept = {
         name: values
         for name, values in labels.items()

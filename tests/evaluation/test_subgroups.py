@@ -37,7 +37,7 @@ def test_labels_are_words_and_clinical_limits():
     ages = ["below 50 years", "50 to below 65 years", "65 or more years", None]
     assert labels["Age"].tolist() == ages
     assert labels["LVEF"].tolist()[:2] == ["below 35 %", "35 or more %"]
-    assert labels["Male sex"].tolist() == ["male", "female", None, "male"]
+    assert labels["Sex"].tolist() == ["male", "female", None, "male"]
     assert labels["Pathogenic variant"].tolist() == ["no", "yes", None, "no"]
     assert labels["BMI"].tolist() == ["below 26 kg/m²"] * 2 + ["26 or more kg/m²"] * 2
     assert labels["ICD at index"].tolist() == ["no", "no", "yes", "no"]
