@@ -16,7 +16,6 @@ from workflow.parameters import PUBLIC_COHORTS
 from workflow.profiles import load_profile, profile_names, resolve, settable
 from workflow.stages import plan
 
-
 _ANSWERS = "YAML file of your texts for the checklists, by item; kept in the run folder"
 
 

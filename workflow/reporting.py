@@ -7,6 +7,7 @@ ever made.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ class Entry:
     proposed: str = ""
 
 
+@functools.cache
 def load_checklist(name: str) -> Checklist:
     """Return ``tripod_ai``, ``probast_ai`` or ``model_card``; items of two parts are made two."""
     path = Path(__file__).with_name(f"{name}.yaml")
@@ -93,7 +95,7 @@ def load_checklist(name: str) -> Checklist:
 def _sections(items: list[Item]) -> list[str]:
     """Return the sections in order of appearance; those of development before evaluation."""
     found = list(dict.fromkeys(item.section for item in items))
-    return sorted(found, key=lambda section: section.split(":")[0] == _PARTS["E"])
+    return sorted(found, key=lambda section: section.startswith(f"{_PARTS['E']}:"))
 
 
 def fill(checklist: Checklist, facts: RunFacts, answers: Mapping[str, str]) -> list[Entry]:
@@ -118,7 +120,7 @@ def _fill_item(item: Item, facts: RunFacts, answer: str) -> Entry:
         try:
             found.append(FACTS[name](facts))
         except NOT_THERE as error:
-            absent.append(f"not found in this run: {_what_is_missing(error)}")
+            absent.append(f"not in this run as needed: {_what_is_missing(error)}")
     lines = [line for finding in found for line in finding.lines]
     lines += [item.method] if item.method else []
     proposed = next((finding.answer for finding in found if finding.answer), "")
@@ -127,7 +129,7 @@ def _fill_item(item: Item, facts: RunFacts, answer: str) -> Entry:
     if any(not finding.is_applicable for finding in found):
         return Entry(item, NOT_APPLICABLE, tuple(lines))
     wanted = [item.write] if item.write else []
-    wanted += absent
+    wanted += dict.fromkeys(absent)
     if not lines and not wanted:
         wanted = [item.ask]
     if not wanted and item.kind != "question":
@@ -167,8 +169,8 @@ def _n_filled(entries: list[Entry]) -> int:
     return sum(entry.status == FILLED for entry in entries)
 
 
-def entry_table(entries: list[Entry], *, separator: str = "\n") -> pd.DataFrame:
-    """Return filled items as a table of texts, one row an item.
+def entry_table(entries: list[Entry]) -> pd.DataFrame:
+    """Return filled items as a table of texts, one row an item; lines of a cell end in a line feed.
 
     Returns
     -------
@@ -179,11 +181,11 @@ def entry_table(entries: list[Entry], *, separator: str = "\n") -> pd.DataFrame:
     rows = [
         {
             "Item": entry.item.id,
-            "Section": ": ".join(filter(None, (entry.item.section, entry.item.topic))),
-            "Asked": entry.item.ask,
+            "Section": entry.item.section,
+            "Asked": ": ".join(filter(None, (entry.item.topic, entry.item.ask))),
             "Status": entry.status,
             "Proposed answer": entry.proposed,
-            "Known": separator.join(entry.lines),
+            "Known": "\n".join(entry.lines),
             "To be filled": BLANK + "; ".join(entry.to_write) if entry.to_write else "",
         }
         for entry in entries
@@ -222,14 +224,15 @@ def reporting_sections(run: Artifacts) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``title, about, counts, reference, checked, table`` (DataFrame) and ``html`` (the same
-        table, escaped).
+        ``title, about, counts, reference, checked, columns, groups`` (heading and rows, a row a
+        dictionary of texts by column) and ``table`` (the same as one DataFrame).
     """
     from workflow.reporting_answers import answers_of
 
     sections: list[dict[str, Any]] = []
     for path, checklist, entries in filled_lists(run, answers_of(run)):
         table = entry_table(entries)
+        groups = table.groupby("Section", sort=False)
         sections.append(
             {
                 "title": title_of(path, checklist),
@@ -237,8 +240,9 @@ def reporting_sections(run: Artifacts) -> list[dict[str, Any]]:
                 "counts": counts(entries),
                 "reference": checklist.reference,
                 "checked": checklist.checked,
+                "columns": [name for name in table.columns if name != "Section"],
+                "groups": [(name, rows.to_dict("records")) for name, rows in groups],
                 "table": table,
-                "html": table.to_html(index=False, border=0, classes="data checklist"),
             }
         )
     return sections

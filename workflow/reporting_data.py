@@ -90,12 +90,15 @@ def flow(facts: RunFacts) -> Finding:
 
 def left_out(facts: RunFacts) -> Finding:
     """Return the rules by which patients and ECGs were left out, and how many each took."""
-    steps = facts.document("flow")["steps"]
-    lines = [
-        f"{after['reason']}: {before['n_patients'] - after['n_patients']} patients and "
-        f"{before['n_records'] - after['n_records']} ECGs left out"
-        for before, after in pairwise(steps)
-    ]
+    lines: list[str] = []
+    idle: list[str] = []
+    for before, after in pairwise(facts.document("flow")["steps"]):
+        lost = [before[n] - after[n] for n in ("n_patients", "n_records")]
+        if any(lost):
+            lines.append(f"{after['reason']}: {lost[0]} patients and {lost[1]} ECGs left out")
+        else:
+            idle.append(after["reason"])
+    lines += [f"Rules that left out nobody: {'; '.join(idle)}"] if idle else []
     return Finding((*lines, *facts.document("dataset").get("exclusions", ())))
 
 
@@ -154,8 +157,7 @@ def same_preparation(facts: RunFacts) -> Finding:
         (
             f"One chain for every ECG: {chain['rate_hz']:g} Hz, {chain['duration_seconds']:g} s, "
             f"same filter. Recorded at {rates} Hz, file formats: {formats}.",
-        ),
-        answer="probably yes",
+        )
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from workflow.report import VARIANT_NAMES
 from workflow.reporting_facts import Finding, RunFacts
 
@@ -93,7 +95,7 @@ def held_out(facts: RunFacts) -> Finding:
         is_clean &= not n_strange
         lines.append(
             f"{VARIANT_NAMES[variant]}: {tested['patient_id'].nunique()} patients scored by models "
-            f"that had left them out, {n_strange} otherwise"
+            f"that had left them out, {n_strange} scored otherwise"
         )
     return Finding(tuple(lines), answer=("yes" if is_clean else "no") if lines else "")
 
@@ -103,14 +105,23 @@ def replicated_steps(facts: RunFacts) -> Finding:
     if facts.document("dataset")["protocol"] != "cross_validation":
         text = "One hold-out of patients; no resampling was used to estimate performance."
         return Finding((text,), answer="not applicable")
-    return Finding(
-        (
-            "Scaling, imputation, tuning or early stopping, and the threshold were done anew in "
-            "every fold from its training patients. Whether settings were changed by hand after "
-            "looking at results, no file can tell.",
-        ),
-        answer="probably yes",
+    wanted = _folds(facts.table("splits"))
+    lines = [
+        f"{VARIANT_NAMES[variant]}: fitted anew in "
+        f"{len(wanted & _folds(facts.table('history', variant)))} of {len(wanted)} splits"
+        for variant in facts.variants
+    ]
+    is_whole = all(wanted <= _folds(facts.table("history", v)) for v in facts.variants)
+    note = (
+        "Each fit has its own scaling, imputation, tuning or early stopping, from training "
+        "patients only. Whether settings were changed by hand after looking at results, no file "
+        "can tell."
     )
+    return Finding((*lines, note), answer="probably yes" if lines and is_whole else "")
+
+
+def _folds(table: pd.DataFrame) -> set[tuple[int, int]]:
+    return set(zip(table["repeat"], table["fold"], strict=True))
 
 
 def model_types(facts: RunFacts) -> Finding:
@@ -133,17 +144,20 @@ def _model_line(facts: RunFacts, variant: str) -> str:
         f"{card['n_weights']:,} weights; optimiser AdamW, learning rate "
         f"{settings['learning_rate']:g}, weight decay {settings['weight_decay']:g}, batches of "
         f"{settings['batch_size']} ECGs, at most {settings['n_epochs']} epochs, stopped after "
-        f"{settings['patience']} without better inner validation loss; {card['n_epochs']} epochs "
-        f"for the model for new patients; {card['precision']}, seed {settings['seed']}."
+        f"{settings['patience']} epochs without a better loss on inner validation patients; model "
+        f"for new patients: epochs {card['n_epochs']}; {card['precision']}, seed "
+        f"{settings['seed']}."
     )
 
 
 def inputs(facts: RunFacts) -> Finding:
     """Return what every model sees."""
+    labels = {entry["name"]: entry["label"] for entry in facts.document("dataset")["covariates"]}
     lines: list[str] = []
     for variant in facts.variants:
-        columns = facts.document("training", variant)["covariate_names"]
-        seen = ([] if variant == "clinical" else ["the 12-lead ECG"]) + list(columns)
+        columns = [c.split("=")[0] for c in facts.document("training", variant)["covariate_names"]]
+        seen = [] if variant == "clinical" else ["the 12-lead ECG"]
+        seen += [labels.get(column, column) for column in dict.fromkeys(columns)]
         lines.append(f"{VARIANT_NAMES[variant]} sees: {', '.join(seen)}")
     return Finding(tuple(lines))
 
@@ -166,17 +180,19 @@ def overfitting(facts: RunFacts) -> Finding:
 
 def signal_contract(facts: RunFacts) -> Finding:
     """Return what an ECG must be to be scored."""
+    networks = [variant for variant in facts.variants if variant != "clinical"]
     lines: list[str] = []
-    for variant in facts.variants:
+    for variant in networks:
         card = facts.model_file(variant)
         chain = card["signal_chain"]
         short = "padded" if chain["pad_short"] else "refused"
         lines.append(
-            f"{VARIANT_NAMES[variant]} expects {chain['duration_seconds']:g} s of "
-            f"{len(card['leads'])} leads at {card['rate_hz']:g} Hz in millivolts after the "
-            f"filter; other rates are resampled, shorter ECGs {short}."
+            f"{VARIANT_NAMES[variant]} expects {chain['duration_seconds']:g} s of the leads "
+            f"{', '.join(card['leads'])} in millivolts; resampled to {card['rate_hz']:g} Hz, "
+            f"high-pass {chain['low_cut_hz']:g} Hz, low-pass {chain['high_cut_hz']:g} Hz (0: "
+            f"off); shorter ECGs are {short}."
         )
-    return Finding(tuple(lines) if facts.variants != ["clinical"] else ("Sees no ECG.",))
+    return Finding(tuple(lines) or ("Sees no ECG.",))
 
 
 def imbalance(facts: RunFacts) -> Finding:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from workflow.report import VARIANT_NAMES, comparison_table, metric_table
+from workflow.report import METRIC_NAMES, VARIANT_NAMES, comparison_table, metric_table
 from workflow.reporting_facts import Finding, RunFacts
+
+_POOLED = METRIC_NAMES["delta_auroc_pooled"]
 
 
 def sample_size(facts: RunFacts) -> Finding:
@@ -25,6 +27,19 @@ def sample_size(facts: RunFacts) -> Finding:
     return Finding(
         (f"{n_patients} patients, {dataset['n_events']} events in this run.", *lines),
         answer="probably no" if is_small else "",
+    )
+
+
+def precision(facts: RunFacts) -> Finding:
+    """Return how precisely this sample can measure an AUROC."""
+    dataset, table = facts.document("dataset"), facts.table("sample_size")
+    pairs = zip(table["expected_auroc"], table["half_width"], strict=True)
+    widths = "; ".join(f"{auroc:.2f} ± {half:.2f}" for auroc, half in pairs)
+    return Finding(
+        (
+            f"{dataset['n_patients']} patients, {dataset['n_events']} events evaluated.",
+            f"About how precisely an AUROC can be known with so many: {widths}.",
+        )
     )
 
 
@@ -66,15 +81,15 @@ def performance(facts: RunFacts) -> Finding:
 
 def comparisons(facts: RunFacts) -> Finding:
     """Return the paired differences between the variants."""
-    names = [VARIANT_NAMES[variant] for variant in facts.variants]
+    names = {VARIANT_NAMES[variant] for variant in facts.variants}
     rows: list[dict[Any, Any]] = comparison_table(facts.run).to_dict("records")
-    return Finding(
-        tuple(
-            f"{row['Difference']}, {row['Figure']}: {row['Estimate (interval)']}"
-            for row in rows
-            if any(side in names for side in row["Difference"].split(" − "))
-        )
-    )
+    lines = [
+        f"{row['Difference']}, {row['Figure']}: {row['Estimate (interval)']}"
+        for row in rows
+        if names & set(row["Difference"].split(" − ")) and row["Figure"] != _POOLED
+    ]
+    more = ("Methods, and differences pooled over folds: 03_evaluation/comparisons.csv.",)
+    return Finding((*lines, *(more if lines else ())))
 
 
 def objective(facts: RunFacts) -> Finding:
@@ -133,7 +148,7 @@ def _subgroup_line(row: dict[Any, Any]) -> str:
 RESULT_FACTS = {
     fact.__name__: fact
     for fact in (
-        *(sample_size, measures, performance, comparisons, objective, conclusion),
+        *(sample_size, precision, measures, performance, comparisons, objective, conclusion),
         *(limitations, skipped, subgroups),
     )
 }
