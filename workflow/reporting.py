@@ -21,11 +21,12 @@ import yaml
 from workflow.artifacts import ArtifactError, Artifacts, atomic_path
 from workflow.report import VARIANT_NAMES
 from workflow.reporting_data import DATA_FACTS
+from workflow.reporting_design import DESIGN_FACTS
 from workflow.reporting_facts import Finding, RunFacts
 from workflow.reporting_models import MODEL_FACTS
 from workflow.reporting_results import RESULT_FACTS
 
-FACTS = {**DATA_FACTS, **MODEL_FACTS, **RESULT_FACTS}
+FACTS = {**DATA_FACTS, **DESIGN_FACTS, **MODEL_FACTS, **RESULT_FACTS}
 CHECKLISTS = ("tripod_ai", "probast_ai")
 MODEL_CARD = "model_card"
 FILLED, PARTLY, TO_FILL, NOT_APPLICABLE = "filled", "partly", "to be filled", "not applicable"

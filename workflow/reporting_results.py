@@ -6,9 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from workflow.artifacts import MissingArtifactError
 from workflow.report import METRIC_NAMES, VARIANT_NAMES, comparison_table, metric_table
 from workflow.reporting_facts import Finding, RunFacts
 
+RISKS = (0.1, 0.2, 0.3)  # of the decision curve, in words
 _POOLED = METRIC_NAMES["delta_auroc_pooled"]
 
 
@@ -79,6 +81,23 @@ def performance(facts: RunFacts) -> Finding:
     return Finding((*lines, facts.document("claim")["intervals"]))
 
 
+def net_benefit(facts: RunFacts) -> Finding:
+    """Return the net benefit of every variant at a few of the risks of the decision curve."""
+    shown = "03_evaluation/figures/3_net_benefit.csv"
+    path = facts.run.path(shown)
+    if not path.exists():
+        raise MissingArtifactError(f"{shown} must exist in the run folder, got nothing.")
+    curve = pd.read_csv(path)
+    lines = [
+        f"{VARIANT_NAMES[row['variant']]}, net benefit at risk {row['threshold']:.0%}: "
+        f"{row['net_benefit']:.3f} ({_interval(row, 3)})"
+        for row in curve[curve["strategy"] == "model"].to_dict("records")
+        if row["variant"] in facts.variants
+        and min(abs(row["threshold"] - risk) for risk in RISKS) < 1e-6
+    ]
+    return Finding((*lines, f"Whole curve, with treating all or none: {shown}."))
+
+
 def comparisons(facts: RunFacts) -> Finding:
     """Return the paired differences between the variants."""
     names = {VARIANT_NAMES[variant] for variant in facts.variants}
@@ -142,13 +161,19 @@ def _subgroup_line(row: dict[Any, Any]) -> str:
     text += f"{row['n_events']} events): AUROC "
     if pd.isna(row["estimate"]):
         return text + "not computable"
-    return text + f"{row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
+    return text + f"{row['estimate']:.2f} ({_interval(row, 2)})"
+
+
+def _interval(row: dict[Any, Any], digits: int) -> str:
+    if pd.isna(row["ci_low"]):
+        return "no interval"
+    return f"{row['ci_low']:.{digits}f} to {row['ci_high']:.{digits}f}"
 
 
 RESULT_FACTS = {
     fact.__name__: fact
     for fact in (
-        *(sample_size, precision, measures, performance, comparisons, objective, conclusion),
-        *(limitations, skipped, subgroups),
+        *(sample_size, precision, measures, performance, comparisons, net_benefit, objective),
+        *(conclusion, limitations, skipped, subgroups),
     )
 }

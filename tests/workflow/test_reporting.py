@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import jinja2
 import pandas as pd
@@ -175,7 +176,8 @@ def _write_results(run):
     run.write_document("claim", claim | {"intervals": "95% intervals."})
     curve = run.directory / "03_evaluation/figures/3_net_benefit.csv"
     curve.parent.mkdir()
-    curve.write_text("risk\n")
+    row = "ecg,model,0.1,0.0123,-0.01,0.04\necg,all,0.1,0.5,0.4,0.6\n"
+    curve.write_text(f"variant,strategy,threshold,net_benefit,ci_low,ci_high\n{row}")
     made = {"commit": "c0ffee", "python": "3.11.7", "packages": {"keras": "3.15.1"}}
     steps = {
         "01_prepare_data": {"parameters": {"seed": 42, "data_root": f"/home/{CANARY}"}},
@@ -185,15 +187,21 @@ def _write_results(run):
     (run.directory / "run.json").write_text(json.dumps(record))
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def written_run(tmp_path_factory):
     """Return a run of two variants, written by hand; identifiers are canaries."""
-    run = Artifacts(tmp_path / "run")
+    run = Artifacts(tmp_path_factory.mktemp("written") / "run")
     _write_data(run)
     for variant in ("clinical", "ecg"):
         _write_model(run, variant)
     _write_results(run)
-    return run
+    return run.directory
+
+
+@pytest.fixture
+def run(written_run, tmp_path):
+    """Return a copy of the run that a test may change."""
+    return Artifacts(shutil.copytree(written_run, tmp_path / "run"))
 
 
 def entries(run, name="tripod_ai", answers=None):
@@ -254,6 +262,8 @@ def test_everything_a_whole_run_can_say_is_found(run):
     [
         ("20a", "12 patients: 4 with the event, 8 without; 12 ECGs."),
         ("11", "Outcome not known (reason outcome known): 3 of 15 patients left out"),
+        ("11", "A missing covariate counts as its mean among the training patients"),
+        ("12b", "Numbers enter the clinical model linearly"),
         ("11", "Age: missing in 2 (17%) patients"),
         ("5b", "ECGs recorded from 2015-03 to 2016-02"),
         ("7", "1 ECG files refused; of the 12 kept, 2 flagged"),
@@ -266,6 +276,7 @@ def test_everything_a_whole_run_can_say_is_found(run):
         ("18f", "Commit c0ffee; Python 3.11.7; keras 3.15.1."),
         ("23a", "ECG, 12 patients, 4 events: AUROC, mean within folds (primary) 0.640 (0.500 to"),
         ("23a", "ECG − Clinical model (LASSO), AUROC, mean within folds (primary): -0.170"),
+        ("23a", "ECG, net benefit at risk 10%: 0.012 (-0.010 to 0.040)"),
         ("25", "Inconclusive: four events."),
     ],
 )
@@ -373,11 +384,26 @@ def test_a_hold_out_and_another_cohort_are_not_called_the_same(run):
     assert entries(run)["16"].to_write == ("Differences between development and evaluation data.",)
 
 
+def test_subgroups_are_shown_with_their_counts_or_as_not_computable(run):
+    metrics = run.read_table("metrics")
+    rows = metrics[(metrics["variant"] == "ecg") & (metrics["metric"].str.startswith("auroc"))]
+    rows = pd.concat([rows.assign(subgroup=name, n=6, n_events=2) for name in ("men", "women")])
+    rows["estimate"] = [0.7, float("nan")]
+    rows["ci_low"] = float("nan")
+    run.write_table("metrics", pd.concat([metrics, rows]))
+    said = text_of(run, "14").splitlines()
+    assert said == [
+        "ECG, men (6 patients, 2 events): AUROC 0.70 (no interval)",
+        "ECG, women (6 patients, 2 events): AUROC not computable",
+    ]
+
+
 @pytest.mark.parametrize(
     ("path", "items"),
     [
         ("03_evaluation/claim.json", ["25", "26", "4"]),
         ("03_evaluation/metrics.csv", ["23a", "12e"]),
+        ("03_evaluation/figures/3_net_benefit.csv", ["23a"]),
         ("02_models/ecg/card.json", ["12c", "15", "22"]),
         ("01_data/splits.parquet", ["12a", "21"]),
         ("run.json", ["18f"]),
@@ -422,6 +448,7 @@ def test_a_card_speaks_of_its_own_variant(run):
     assert "sha-of-ecg" in card
     assert "sha-of-clinical" not in card
     assert "None: this model sees the ECG only." in card
+    assert "missing covariate" not in card
     assert "0.640 (" in card
     assert "0.810 (" not in card
 
