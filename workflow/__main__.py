@@ -84,10 +84,10 @@ def _run(options: argparse.Namespace) -> None:
         [*([] if cohort == "synthetic_nicm" else [Path(cohort).stem]), profile.name]
     )
     run = Artifacts(Path("runs") / name)
-    if options.answers:
+    if options.answers or (run.directory / "reporting.yaml").exists():
         from workflow.reporting_answers import keep_answers
 
-        keep_answers(run, Path(options.answers))
+        keep_answers(run, options.answers)  # what is wrong with them is said before any work
     sys.stderr.write(f"Run {name} ({profile.name}): {profile.about}\n")
     header = {"name": name, "profile": profile.name, "about": profile.about}
     Runner(run, parameters, header, reuse=not options.no_reuse).execute(steps)
@@ -135,8 +135,7 @@ def _checklist(options: argparse.Namespace) -> None:
             f"name must be a run that has prepared its data, got {options.name!r}. Name an "
             "existing run."
         )
-    if options.answers:
-        keep_answers(run, Path(options.answers))
+    keep_answers(run, options.answers)
     write_reporting(run)
     print("\n".join(blank_lines(run)))
 

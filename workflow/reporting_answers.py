@@ -89,9 +89,32 @@ def answers_of(run: Artifacts) -> dict[str, str]:
     return read_answers(path) if path.exists() else {}
 
 
-def keep_answers(run: Artifacts, path: Path) -> None:
-    """Check an answer file and join it to what the run folder keeps; the new texts win."""
-    joined = answers_of(run) | read_answers(path)
+def keep_answers(run: Artifacts, given: str) -> None:
+    """Check the texts of a run folder and join those of a file to them; the new ones win.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    given
+        Name of the file; empty: only what the folder holds is checked.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        See `read_answers`.
+    """
+    kept = answers_of(run)
+    if not given:
+        return
+    if not Path(given).is_file():
+        raise FileNotFoundError(
+            f"--answers must be an existing file, got {given}. Make one with: python -m workflow "
+            "checklist NAME > my_answers.yaml"
+        )
+    joined = kept | read_answers(Path(given))
     text = yaml.safe_dump(joined, allow_unicode=True, sort_keys=False, width=100)
     with atomic_path(run.directory / ANSWERS) as aside:
         aside.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import jinja2
 import pandas as pd
@@ -488,7 +489,7 @@ def test_text_of_a_cell_cannot_break_out():
 def answer(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    return path
+    return str(path)
 
 
 def test_answers_fill_their_items_and_survive(run, tmp_path):
@@ -515,9 +516,9 @@ def test_answers_fill_their_items_and_survive(run, tmp_path):
 
 def test_what_is_printed_is_an_answer_file(run, tmp_path):
     lines = blank_lines(run)
-    assert read_answers(answer(tmp_path, "\n".join(lines))) == {}
+    assert read_answers(Path(answer(tmp_path, "\n".join(lines)))) == {}
     filled = [line.replace('""', '"low, because"', 1) for line in lines if line.startswith('"D1"')]
-    assert read_answers(answer(tmp_path, "\n".join(filled))) == {"D1": "low, because"}
+    assert read_answers(Path(answer(tmp_path, "\n".join(filled)))) == {"D1": "low, because"}
 
 
 @pytest.mark.parametrize(
@@ -557,7 +558,7 @@ def test_what_is_printed_is_an_answer_file(run, tmp_path):
 )
 def test_bad_answers_are_refused(tmp_path, text, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        read_answers(answer(tmp_path, text))
+        read_answers(Path(answer(tmp_path, text)))
 
 
 def test_the_partial_shows_every_item_escaped(run, tmp_path):
@@ -576,7 +577,7 @@ def test_the_partial_shows_every_item_escaped(run, tmp_path):
         f"Model card: {VARIANT_NAMES['ecg']}",
     ]
     assert page.count("<details>") == 4
-    assert page.count('class="item"') == sum(len(section["table"]) for section in sections)
+    assert page.count('<td class="item"') == sum(len(section["table"]) for section in sections)
     assert "<script>" not in page
     assert "\\n" not in page
 
@@ -587,13 +588,21 @@ def test_the_command_prints_what_is_to_be_filled(run, tmp_path, capsys):
     assert '"18a": ""  # funding' in capsys.readouterr().out
     assert (run.directory / "TRIPOD_AI.md").exists()
     own = answer(tmp_path, '"18a": None.')
-    assert command.main([*words, "--answers", str(own)]) == 0
+    assert command.main([*words, "--answers", own]) == 0
     assert '"18a"' not in capsys.readouterr().out
 
 
 def test_the_command_wants_an_existing_run(tmp_path, capsys):
     assert command.main(["checklist", str(tmp_path / "nothing")]) == 1
     assert "must be a run that has prepared its data" in capsys.readouterr().err
+
+
+def test_answers_that_are_not_there_or_wrong_stop_before_any_work(run, capsys):
+    assert command.main(["checklist", str(run.directory), "--answers", "none.yaml"]) == 1
+    assert "--answers must be an existing file, got none.yaml." in capsys.readouterr().err
+    (run.directory / "reporting.yaml").write_text('"99": x')
+    assert command.main(["run", "--profile", "smoke", "--name", str(run.directory)]) == 1
+    assert "must be those of the checklists, got '99'" in capsys.readouterr().err
 
 
 def test_new_answers_make_report_and_checklists_anew(run, tmp_path, monkeypatch):
