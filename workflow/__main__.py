@@ -1,4 +1,4 @@
-"""The command line: ``python -m workflow run | status | compare | new-cohort | predict | ...``."""
+"""The command line: ``python -m workflow run | status | compare | checklist | predict | ...``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from workflow.parameters import PUBLIC_COHORTS
 from workflow.profiles import load_profile, profile_names, resolve, settable
 from workflow.stages import plan
 
+_ANSWERS = "YAML file of your texts for the checklists, by item; kept in the run folder"
+
 
 def _parser() -> argparse.ArgumentParser:
     """Return the parser; one flag for every parameter of the notebooks."""
@@ -27,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="first", default="", help="number of the first stage")
     run.add_argument("--only", default="", help="number of the only stage")
     run.add_argument("--variants", nargs="+", help="variants to train")
+    run.add_argument("--answers", default="", help=_ANSWERS)
     run.add_argument("--no-reuse", action="store_true", help="run every step, changed or not")
     flags = run.add_argument_group("parameters of the notebooks (they override the profile)")
     for name, places in settable().items():
@@ -39,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="what differs between two runs, and by how much")
     compare.add_argument("first", help="name of a run")
     compare.add_argument("second", help="name of another")
+    checklist = commands.add_parser("checklist", help="what is still to be written for a paper")
+    checklist.add_argument("name", help="name of the run")
+    checklist.add_argument("--answers", default="", help=_ANSWERS)
     own = commands.add_parser("new-cohort", help="write a mapping file for a folder of your own")
     own.add_argument("folder", help="folder of your ECGs and tables (.csv, .xlsx)")
     own.add_argument("--patients", default="", help="table of patients; default: guessed")
@@ -78,6 +84,10 @@ def _run(options: argparse.Namespace) -> None:
         [*([] if cohort == "synthetic_nicm" else [Path(cohort).stem]), profile.name]
     )
     run = Artifacts(Path("runs") / name)
+    if options.answers or (run.directory / "reporting.yaml").exists():
+        from workflow.reporting_answers import keep_answers
+
+        keep_answers(run, options.answers)  # what is wrong with them is said before any work
     sys.stderr.write(f"Run {name} ({profile.name}): {profile.about}\n")
     header = {"name": name, "profile": profile.name, "about": profile.about}
     Runner(run, parameters, header, reuse=not options.no_reuse).execute(steps)
@@ -88,10 +98,13 @@ def _run(options: argparse.Namespace) -> None:
 def _summary(run: Artifacts) -> str:
     """Return the table of the result and the path of the report, both made unless they are new."""
     report, summary = run.directory / "report.html", run.directory / "summary.txt"
-    newest = max((run.directory / "run.json").stat().st_mtime, _newest_source())
+    made_of = [run.directory / name for name in ("run.json", "reporting.yaml")]
+    newest = max(_newest_source(), *(path.stat().st_mtime for path in made_of if path.exists()))
     if not (summary.exists() and report.exists() and summary.stat().st_mtime > newest):
         from workflow.report import summary_lines, write_report
+        from workflow.reporting import write_reporting
 
+        write_reporting(run)
         write_report(run)
         with atomic_path(summary) as aside:
             aside.write_text("\n".join(summary_lines(run)) + "\n", encoding="utf-8")
@@ -99,8 +112,10 @@ def _summary(run: Artifacts) -> str:
 
 
 def _newest_source() -> float:
-    """Return when the report's own code was changed last."""
-    return max(path.stat().st_mtime for path in Path(__file__).parent.glob("report.*"))
+    """Return when the own code of report and checklists was changed last."""
+    folder = Path(__file__).parent
+    sources = [*folder.glob("report*"), *folder.glob("*.yaml")]
+    return max(path.stat().st_mtime for path in sources)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -108,6 +123,21 @@ def _status(options: argparse.Namespace) -> None:
 
     for row in status_of(Artifacts(Path("runs") / options.name).directory):
         print(f"{row['step']:32} {row['seconds']!s:>8} s  {row['status']}  {row['why']}")
+
+
+def _checklist(options: argparse.Namespace) -> None:
+    from workflow.reporting import write_reporting
+    from workflow.reporting_answers import blank_lines, keep_answers
+
+    run = Artifacts(Path("runs") / options.name)
+    if not run.path("dataset").exists():
+        raise FileNotFoundError(
+            f"name must be a run that has prepared its data, got {options.name!r}. Name an "
+            "existing run."
+        )
+    keep_answers(run, options.answers)
+    write_reporting(run)
+    print("\n".join(blank_lines(run)))
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -149,6 +179,7 @@ def _predict(options: argparse.Namespace) -> None:
 def _unknown_flags(words: Sequence[str]) -> str:
     """Return the sentence for flags that do not exist, with the nearest ones."""
     known = [_flag(name) for name in settable()] + ["--profile", "--name", "--from", "--only"]
+    known += ["--answers"]
     lines: list[str] = []
     for word in words:
         near = difflib.get_close_matches(word.split("=")[0], known, n=1)
@@ -160,6 +191,7 @@ _COMMANDS = {
     "run": _run,
     "status": _status,
     "compare": _compare,
+    "checklist": _checklist,
     "new-cohort": _new_cohort,
     "download": _download,
     "predict": _predict,
