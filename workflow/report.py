@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from workflow import report_tables as tables
 from workflow.artifacts import Artifacts, atomic_path
 from workflow.record import Record
+from workflow.reporting import reporting_sections
 
 PAGE_ONE = ("1_auroc", "2_calibration", "3_net_benefit", "4_risk_histogram")
 
@@ -133,6 +134,7 @@ def write_report(run: Artifacts) -> Path:
         comparisons=_table(tables.comparison_table(run)),
         metrics=_table(tables.metric_table(run)),
         sample_size=_table(tables.sample_size_table(run)),
+        reporting=reporting_sections(run),
         claims=_table(tables.claims_table(run)),
         explorer=_table(tables.explorer_table(run)),
         operating=_table(tables.operating_table(run)),

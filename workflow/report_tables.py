@@ -147,7 +147,7 @@ def sample_size_table(run: Artifacts) -> pd.DataFrame:
 def claims_table(run: Artifacts) -> pd.DataFrame:
     """Return the sentences one would like to write, with their verdicts."""
     table = run.read_table("claims")
-    return table.rename(columns={name: name.capitalize() for name in table})
+    return table.rename(columns={str(name): str(name).capitalize() for name in table})
 
 
 def _spread(row: dict[Any, Any], name: str) -> str:

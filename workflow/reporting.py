@@ -19,7 +19,7 @@ import pandas as pd
 import yaml
 
 from workflow.artifacts import ArtifactError, Artifacts, atomic_path
-from workflow.report import VARIANT_NAMES
+from workflow.report_tables import VARIANT_NAMES
 from workflow.reporting_data import DATA_FACTS
 from workflow.reporting_design import DESIGN_FACTS
 from workflow.reporting_facts import Finding, RunFacts

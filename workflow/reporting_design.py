@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from workflow.report import VARIANT_NAMES
+from workflow.report_tables import VARIANT_NAMES
 from workflow.reporting_facts import Finding, RunFacts
 
 

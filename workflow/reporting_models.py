@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workflow.report import VARIANT_NAMES
+from workflow.report_tables import VARIANT_NAMES
 from workflow.reporting_facts import Finding, RunFacts
 
 _IMBALANCE = ("class_weight", "resampl", "oversampl", "undersampl")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from workflow.artifacts import MissingArtifactError
-from workflow.report import METRIC_NAMES, VARIANT_NAMES, comparison_table, metric_table
+from workflow.report_tables import METRIC_NAMES, VARIANT_NAMES, comparison_table, metric_table
 from workflow.reporting_facts import Finding, RunFacts
 
 RISKS = (0.1, 0.2, 0.3)  # of the decision curve, in words

@@ -12,7 +12,7 @@ import pytest
 from workflow import __main__ as command
 from workflow import reporting_answers
 from workflow.artifacts import Artifacts
-from workflow.report import VARIANT_NAMES
+from workflow.report_tables import VARIANT_NAMES
 from workflow.reporting import (
     BLANK,
     CHECKLISTS,
