@@ -21,7 +21,7 @@ from evaluation.metrics import (
 from evaluation.net_benefit import as_risk_thresholds
 from evaluation.resampling import BootstrapPlan
 from evaluation.samples import ScoredRows
-from evaluation.scores import TRAINING_ROLES, patient_scores
+from evaluation.scores import TRAINING_ROLES, known_at_horizon, patient_scores
 from evaluation.thresholds import apply_thresholds, check_rule, choose_thresholds
 
 PRIMARY_METRIC = "delta_auroc_mean_within_fold"
@@ -128,6 +128,7 @@ def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[st
         If the predictions are malformed or leak, if there are no test rows, or if two variants
         hold different test patients.
     """
+    predictions = known_at_horizon(predictions)
     patients = patient_scores(predictions)
     is_test = patients["role"] == "test"
     if not is_test.any():
