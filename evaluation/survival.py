@@ -22,7 +22,7 @@ from evaluation.arrays import as_risk, as_scores
 from evaluation.weighted import Statistic, safe_ratio
 
 CENSORED, EVENT, COMPETING = 0, 1, 2
-MAX_PAIRWISE_ROWS = 5000  # concordance holds (n, n) pairs in memory
+MAX_PAIRWISE_ROWS = 5000  # concordance holds (n_events, n) pairs in memory
 
 
 @dataclass(frozen=True)
@@ -244,23 +244,27 @@ def concordance_statistic(
         )
     scores = as_scores(y_score, n_rows=follow_up.n)
     time, status = follow_up.duration_days, follow_up.status
-    is_case = (status == EVENT) & (time < horizon_days)
-    later = time[None, :] > time[:, None]
-    later |= (time[None, :] == time[:, None]) & (status[None, :] == CENSORED)
-    at_risk = is_case[:, None] & later
-    competed = is_case[:, None] & (status == COMPETING)[None, :] & ~later
-    agreement = (scores[:, None] > scores[None, :]) + 0.5 * (scores[:, None] == scores[None, :])
+    cases = np.flatnonzero((status == EVENT) & (time < horizon_days))
+    of_case = time[cases, None]
+    later = time[None, :] > of_case
+    later |= (time[None, :] == of_case) & (status[None, :] == CENSORED)
+    competed = (status == COMPETING)[None, :] & ~later
+    agreement = (scores[cases, None] > scores) + 0.5 * (scores[cases, None] == scores)
+    pairs = [(later * value, competed * value) for value in (agreement, np.ones_like(agreement))]
 
     def statistic(weights: np.ndarray) -> np.ndarray:
         drawn = weights.astype(np.float64)
-        before, _ = uncensored_probability(follow_up, weights)
-        inverse = safe_ratio(np.ones_like(before), before) if is_weighted else np.ones_like(before)
-        first = np.where(is_case, drawn * inverse, 0.0)  # the one with the event
+        inverse = np.ones_like(drawn)
+        if is_weighted:
+            inverse = safe_ratio(inverse, uncensored_probability(follow_up, weights)[0])
+            inverse[drawn == 0] = 0.0  # who was not drawn may have no probability
+        first = drawn[:, cases] * inverse[:, cases]  # the one with the event
         sums = []
-        for value in (agreement, np.ones_like(agreement)):
-            of_later = (first * inverse * (drawn @ (at_risk * value).T)).sum(axis=1)
-            of_competed = (first * ((drawn * inverse) @ (competed * value).T)).sum(axis=1)
-            sums.append(of_later + of_competed)
+        for of_later, of_competed in pairs:
+            total = (first * inverse[:, cases] * (drawn @ of_later.T)).sum(axis=1)
+            if of_competed.any():
+                total += (first * ((drawn * inverse) @ of_competed.T)).sum(axis=1)
+            sums.append(total)
         return safe_ratio(*sums)
 
     return statistic
