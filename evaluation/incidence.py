@@ -39,7 +39,7 @@ def incidence_at(
     -------
     estimate, ci_low, ci_high : float
         NaN where nobody is followed up to the horizon, though some were lost before; the interval
-        is NaN without an event.
+        is NaN without an event, or where the last ones under observation all had one.
     """
     reaches = (follow_up.duration_days >= horizon_days).any()
     if not reaches and follow_up.n_unknown(horizon_days):

@@ -84,9 +84,10 @@ def risk_group_table(grouped: pd.DataFrame, *, confidence: float = 0.95) -> pd.D
         One row a target, variant, repeat and group: `n` patients, `n_known` whose status at the
         horizon is known, `n_events` by the horizon, `event_rate` of the known with its Wilson
         interval `ci_low, ci_high` (in the group *high* the positive predictive value of that
-        label), `share_of_events` (of all events, those in this group), `mean_risk`. With follow-up
-        also `n_competing`, `n_unknown` and `incidence, incidence_low, incidence_high`: the
-        Aalen-Johansen estimate at the horizon, which uses the patients lost before it, too.
+        label; too high where many were lost, read `incidence` there), `share_of_events` (of all
+        events, those in this group), `mean_risk`. With follow-up also `n_competing`, `n_unknown`
+        and `incidence, incidence_low, incidence_high`: the Aalen-Johansen estimate at the horizon,
+        which uses the patients lost before it, too.
     """
     has_follow_up = {"event", "duration_days"} <= set(grouped.columns)
     has_follow_up = has_follow_up and bool(grouped["event"].notna().all())

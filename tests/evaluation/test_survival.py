@@ -130,6 +130,30 @@ def test_weights_are_the_same_as_repeated_rows(competing, make):
     assert ours == pytest.approx(theirs)
 
 
+def test_weighting_removes_the_bias_of_leaving_out_or_miscalling_those_lost_to_follow_up():
+    horizon_days, bias = 1000.0, []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        score = rng.normal(size=800)
+        event = rng.exponential(2500 * np.exp(-2 * score))
+        censoring = rng.exponential(500, size=800)  # two thirds are lost before the horizon
+        follow_up = FollowUp(np.minimum(event, censoring), (event <= censoring).astype(int))
+        weighted = horizon_auroc_statistic(follow_up, score, horizon_days=horizon_days)
+        is_event = ((follow_up.status == 1) & (event <= horizon_days)).astype(int)
+        is_known = (follow_up.status == 1) | (follow_up.duration_days >= horizon_days)
+        found = [
+            weighted(np.ones((1, 800)))[0],
+            auroc(is_event[is_known], score[is_known]),
+            auroc(is_event, score),
+        ]
+        bias.append(np.array(found) - auroc((event <= horizon_days).astype(int), score))
+    of_weighted, of_left_out, of_negatives = np.mean(bias, axis=0)
+    error = np.std(bias, axis=0) / np.sqrt(40)
+    assert abs(of_weighted) < 0.01
+    assert of_left_out > 0.015 > 4 * error[1]
+    assert of_negatives < -0.025 < -4 * error[2]
+
+
 def test_where_nobody_reaches_the_horizon_there_is_no_number(competing):
     follow_up, score = competing
     after_all = follow_up.duration_days.max() + 1
