@@ -61,6 +61,7 @@ def _incidence(follow_up: FollowUp, status: int, times: np.ndarray, confidence: 
     with np.errstate(divide="ignore", invalid="ignore"):
         fitted = CumIncidenceRight(follow_up.duration_days, follow_up.status.astype(int))
         value = np.r_[0.0, fitted.cinc[status - 1]]
+        assert fitted.cinc_se is not None  # there are no frequency weights
         error = np.r_[np.nan, fitted.cinc_se[status - 1]]
         at = np.searchsorted(fitted.times, times, side="right")
         value, error = value[at], error[at]

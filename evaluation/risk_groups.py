@@ -8,6 +8,7 @@ fold has a model of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,7 +96,7 @@ def risk_group_table(grouped: pd.DataFrame, *, confidence: float = 0.95) -> pd.D
     rows = []
     for key, part in grouped.groupby(GROUP_KEYS, sort=False):
         known = part["y_true"].dropna().astype(int)
-        row = dict(zip(GROUP_KEYS, key, strict=True))
+        row: dict[str, Any] = dict(zip(GROUP_KEYS, key, strict=True))
         row |= {"n": len(part), "n_known": len(known), "n_events": int(known.sum())}
         low, high = (np.nan, np.nan)
         if len(known):
