@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 ELIGIBLE, COUNTED = "eligible", "with ECGs that count"  # stages of the flow
+STATUS_KNOWN = "status at the horizon known"  # the last step; the others stay, without an outcome
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Selection:
         to check), ``stage`` (of several steps that a figure shows as one).
     most_ecgs, ecg_order
         The ECGs of a patient that count, chosen by ``finish_cohort`` among those that are readable.
+    horizon_days
+        Of the outcome; 0 where the cohort has no dates.
     """
 
     patients: pd.DataFrame
@@ -35,6 +38,7 @@ class Selection:
     flow: list[dict[str, Any]] = field(default_factory=list)
     most_ecgs: int = 0
     ecg_order: str = "nearest"
+    horizon_days: int = 0
 
     def note(self, step: str, reason: str, **more: Any) -> None:
         """Append the present counts to the flow; ``more`` are ``n_missing`` and ``stage``."""

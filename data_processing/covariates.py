@@ -120,7 +120,7 @@ def table_one(
     Parameters
     ----------
     patients
-        Raw covariates and the outcome (0/1).
+        Raw covariates and the outcome (0/1, missing where the status at the horizon is unknown).
     spec
         Covariates to describe.
     outcome
@@ -129,10 +129,11 @@ def table_one(
     Returns
     -------
     DataFrame
-        Columns ``characteristic``, ``overall``, ``no_event``, ``event``, ``smd``, ``missing``: text
-        ready to print. Numbers as median [quartiles], others as n (% of those known). ``smd`` is
-        the absolute standardised mean difference between the outcomes: (m1 - m0) / sqrt((v1 +
-        v0) / 2), for a category each level as a proportion.
+        Columns ``characteristic``, ``overall``, ``no_event``, ``event``, ``unknown`` (where the
+        outcome of some is), ``smd``, ``missing``: text ready to print. Numbers as median
+        [quartiles], others as n (% of those known). ``smd`` is the absolute standardised mean
+        difference between the outcomes: (m1 - m0) / sqrt((v1 + v0) / 2), for a category each level
+        as a proportion.
 
     References
     ----------
@@ -142,6 +143,8 @@ def table_one(
     if outcome is not None:
         y = patients[outcome].to_numpy(dtype=np.float64, na_value=np.nan)
         groups |= {"no_event": y == 0, "event": y == 1}
+        if np.isnan(y).any():
+            groups["unknown"] = np.isnan(y)
     counts = {name: str(int(rows.sum())) for name, rows in groups.items()}
     table = [{"characteristic": "Patients, n", **counts, "smd": "", "missing": ""}]
     for item in spec:

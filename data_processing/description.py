@@ -31,7 +31,8 @@ def describe_dataset(
     definition
         What the cohort's columns mean.
     patients, records
-        The final tables.
+        The final tables. Patients, ECGs and events are counted where the outcome is known, the
+        patients whose status at the horizon is not apart.
     chain
         Filter, rate and length of the prepared ECGs.
     horizon_days, landmark_days
@@ -41,6 +42,7 @@ def describe_dataset(
     **more
         Further facts, kept as they are.
     """
+    known = patients[patients["outcome"].notna()]
     horizon, landmark = (horizon_days, landmark_days) if definition.has_dates else (0, 0)
     label = definition.target_label or definition.target
     if horizon:
@@ -76,8 +78,9 @@ def describe_dataset(
         "n_samples": chain.n_samples,
         "signal_chain": chain.to_dict(),
         "covariates": list(definition.covariates),
-        "n_patients": len(patients),
-        "n_records": len(records),
+        "n_patients": len(known),
+        "n_unknown_at_horizon": len(patients) - len(known),
+        "n_records": int(records["patient_id"].isin(known["patient_id"]).sum()),
         "n_events": int(patients["outcome"].sum()),
         **more,
     }

@@ -111,7 +111,8 @@ def _by_agreement(
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Divide the pairs into those whose patients have one outcome and those with two.
 
-    Nobody can say which of two contradicting outcomes is right, so such a pair is not merged.
+    Nobody can say which of two contradicting outcomes is right, so such a pair is not merged; an
+    outcome at the horizon that is known in one and unknown in the other contradicts, too.
     A pair that shares a patient with a contradicting one counts with it.
     """
     owner = records.set_index("record_id")["patient_id"]

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from data_processing.cohort_flow import STATUS_KNOWN
+
 _LINE, _PAD, _GAP = 0.21, 0.11, 0.16  # inches: a line of text, the margin of a box, between boxes
 _MIDDLE, _SIDE = (0.1, 3.5), (4.1, 4.9)  # inches: left edge and width of the two columns
 _WIDTH = _SIDE[0] + _SIDE[1] + 0.1
@@ -94,7 +96,8 @@ def _box_of(
     box = {"kept": f"{words}\n{_counted(row)}", "lost": ""}
     if len(lost) == 1:
         (step, counts), *_ = lost
-        box["lost"] = f"Excluded ({_counted(counts)}):\n{_wrapped(_reason(step), _SIDE_CHARACTERS)}"
+        what = "For time to event only" if step["step"] == STATUS_KNOWN else "Excluded"
+        box["lost"] = f"{what} ({_counted(counts)}):\n{_wrapped(_reason(step), _SIDE_CHARACTERS)}"
     elif lost:
         total = {name: sum(counts[name] for _, counts in lost) for name in lost[0][1]}
         lines = [f"Excluded ({_counted(total)}):"]

@@ -38,10 +38,10 @@ def check_splits(splits: pd.DataFrame, records: pd.DataFrame | None = None) -> N
     LeakageError
         With the patients concerned.
     """
-    unknown = set(splits["role"]) - {"train", "validation", "test"}
+    unknown = set(splits["role"]) - {"train", "validation", "test", "unlabelled"}
     if unknown:
         raise LeakageError(
-            f"role must be train, validation or test, got {listed(sorted(unknown))}. "
+            f"role must be train, validation, test or unlabelled, got {listed(sorted(unknown))}. "
             "Make the splits again."
         )
     keys = ["patient_id", "repeat", "fold"]
@@ -58,13 +58,21 @@ def check_splits(splits: pd.DataFrame, records: pd.DataFrame | None = None) -> N
             f"a patient must be tested once a repeat, got {again.nunique()} tested in several "
             f"folds: {listed(again.unique())}. Make the splits again."
         )
-    is_wrong = (splits["role"] == "test") != (splits["inner_fold"] < 0)
+    is_unlabelled = splits["role"] == "unlabelled"
+    is_fitted = splits["role"].isin(["train", "validation"])
+    both = set(splits.loc[is_unlabelled, "patient_id"]) & set(splits.loc[is_fitted, "patient_id"])
+    if both:
+        raise LeakageError(
+            "a patient without a known outcome must be unlabelled wherever it is not tested, got "
+            f"{len(both)} also in training: {listed(sorted(both))}. Make the splits again."
+        )
+    is_wrong = (is_unlabelled | (splits["role"] == "test")) != (splits["inner_fold"] < 0)
     is_wrong |= (splits["role"] == "validation") != (splits["inner_fold"] == 0)
     if is_wrong.any():
         wrong = splits.loc[is_wrong, "patient_id"].unique()
         raise LeakageError(
-            "inner_fold must be -1 for test, 0 for validation and above for train, got "
-            f"{len(wrong)} patients where it is not: {listed(wrong)}. Make the splits again."
+            "inner_fold must be -1 for test and unlabelled, 0 for validation and above for train, "
+            f"got {len(wrong)} patients where it is not: {listed(wrong)}. Make the splits again."
         )
     if records is not None:
         _check_records_are_split(splits, records)

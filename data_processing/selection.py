@@ -4,6 +4,10 @@ Time zero is the index date, or a landmark some days after it where ECGs recorde
 index date are to count: an ECG after time zero would tell that the patient lived to have it. So
 with a landmark event, horizon and follow-up count from it, and who had an event or left before it
 is left out (Anderson et al. 1983, doi:10.1200/JCO.1983.1.11.710).
+
+Who was lost to follow-up before the horizon without an event stays, with the outcome missing: never
+a negative, never trained on, but scored and counted in the time to event. Leaving such patients out
+of that would bias it, since those who are followed long enough are not those who were enrolled.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from data_processing.cohort import Cohort
-from data_processing.cohort_flow import COUNTED, ELIGIBLE, Selection, flow_step
+from data_processing.cohort_flow import COUNTED, ELIGIBLE, STATUS_KNOWN, Selection, flow_step
 from data_processing.duplicates import resolve_duplicates
 from data_processing.ecg_rules import ECG_ORDERS, choose_ecgs, keep_timely_ecgs, remove_devices
 from data_processing.exclusions import doubtful
@@ -91,18 +95,33 @@ def select_cohort(
     remove_devices(selection, cohort.definition)
     has_ecg = selection.patients["patient_id"].isin(selection.records_to_read["patient_id"])
     selection.keep_patients(has_ecg, "with an ECG", "no ECG left that counts", stage=COUNTED)
-    reason = "outcome uncertain or not stated"
     if cohort.definition.has_dates:
-        reason = f"follow-up ended before {horizon_days} days without an event"
-    selection.keep_patients(selection.patients["outcome"].notna(), "outcome known", reason)
-    if selection.patients.empty:
+        selection.horizon_days = horizon_days
+        _keep_followed(selection)
+    else:
+        is_known = selection.patients["outcome"].notna()
+        selection.keep_patients(is_known, "outcome known", "outcome uncertain or not stated")
+    if not selection.patients["outcome"].notna().any():
         raise ValueError(
-            "cohort must keep at least one patient, got none after the rules of selection. Last "
-            f"step: {selection.flow[-1]['step']}. Check rules, dates, horizon and baseline window."
+            "cohort must keep at least one patient with a known outcome, got none after the rules "
+            f"of selection. Last step: {selection.flow[-1]['step']}. Check rules, dates, horizon "
+            "and baseline window."
         )
     selection.patients = selection.patients[_shown(selection.patients)]
     selection.records_to_read = selection.records_to_read[_shown(selection.records_to_read, ())]
     return selection
+
+
+def _keep_followed(selection: Selection) -> None:
+    """Leave out who has no follow-up; say how many have an unknown status at the horizon."""
+    is_followed = selection.patients["duration_days"] > 0
+    selection.keep_patients(is_followed, "followed after time zero", "no follow-up after time zero")
+    n_unknown = int(selection.patients["outcome"].isna().sum())
+    if n_unknown:
+        selection.flow[-1]["note"] = (
+            f"{n_unknown} lost before {selection.horizon_days} days without an event: status "
+            "unknown, kept for the time to event only"
+        )
 
 
 def _check_parameters(
@@ -217,7 +236,8 @@ def finish_cohort(
     Returns
     -------
     patients, records, flow
-        The final tables; ``signal_row`` counts the rows of the store from 0.
+        The final tables; ``signal_row`` counts the rows of the store from 0. With dates the last
+        step of the flow counts those with a known outcome; the others stay in the tables.
 
     Raises
     ------
@@ -246,5 +266,10 @@ def finish_cohort(
     is_left = patients["patient_id"].isin(kept["patient_id"])
     patients = patients[is_left].reset_index(drop=True)
     flow.append(flow_step("analysed", patients, kept, "no readable ECG left"))
+    if selection.horizon_days:
+        reason = f"follow-up ended before {selection.horizon_days} days without an event"
+        known = patients[patients["outcome"].notna()]
+        of_known = kept[kept["patient_id"].isin(known["patient_id"])]
+        flow.append(flow_step(STATUS_KNOWN, known, of_known, reason))
     del signals  # Windows cannot replace a mapped file
     return patients, keep_rows(directory, kept), flow

@@ -27,7 +27,8 @@ def make_splits(
     Parameters
     ----------
     patients
-        One row a patient: ``patient_id``, ``outcome`` (0/1, none missing).
+        One row a patient: ``patient_id``, ``outcome`` (0/1, missing where the status at the
+        horizon is unknown).
     protocol
         ``cross_validation`` (each patient is tested once a repeat) or ``hold_out`` (one fold,
         ``test_fraction`` of the patients is tested).
@@ -47,7 +48,9 @@ def make_splits(
     DataFrame
         ``patient_id, repeat, fold, inner_fold, role``; one row per patient, repeat and fold.
         ``role`` is ``test``, ``validation`` (inner fold 0: early stopping) or ``train``;
-        ``inner_fold`` is -1 for ``test``, else 0 to n_inner_folds - 1.
+        ``inner_fold`` is -1 for ``test``, else 0 to n_inner_folds - 1. Patients without a known
+        outcome are tested like the others and are ``unlabelled`` (-1) elsewhere: nothing may be
+        fitted on them. Whether they are there or not, the others are split alike.
 
     Raises
     ------
@@ -55,13 +58,17 @@ def make_splits(
         If a parameter is out of range or there are fewer events (or non-events) than folds.
     """
     _check_parameters(patients, protocol, n_folds, n_repeats, n_inner_folds, test_fraction)
-    ordered = patients.sort_values("patient_id")
+    is_known = patients["outcome"].notna()
+    ordered = patients[is_known].sort_values("patient_id")
+    unknown = np.sort(patients.loc[~is_known, "patient_id"].to_numpy(dtype=object))
+    share = 1 / n_folds if protocol == "cross_validation" else test_fraction
     ids = ordered["patient_id"].to_numpy(dtype=object)
     outcome = ordered["outcome"].to_numpy(dtype=np.int8)
     n_outer = n_folds if protocol == "cross_validation" else 1
     frames = []
     for repeat in range(n_repeats):
         rng = np.random.default_rng([seed, repeat])
+        test_fold = _unknown_folds(len(unknown), share, np.random.default_rng([seed, repeat, 1]))
         if protocol == "cross_validation":
             _check_events(outcome, n_folds, "n_folds")
             outer = StratifiedKFold(n_folds, shuffle=True, random_state=_random_state(rng))
@@ -78,11 +85,25 @@ def make_splits(
             role = np.select([inner_fold < 0, inner_fold == 0], ["test", "validation"], "train")
             columns = (ids, repeat, fold, inner_fold, role.astype(object))
             frames.append(pd.DataFrame(dict(zip(SPLIT_COLUMNS, columns, strict=True))))
+            role = np.where(test_fold == fold, "test", "unlabelled").astype(object)
+            columns = (unknown, repeat, fold, -1, role)
+            if len(unknown):
+                frames.append(pd.DataFrame(dict(zip(SPLIT_COLUMNS, columns, strict=True))))
     return pd.concat(frames, ignore_index=True)
 
 
 def _random_state(rng: np.random.Generator) -> int:
     return int(rng.integers(2**31))  # scikit-learn takes a number, not a Generator
+
+
+def _unknown_folds(n_unknown: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the test fold of patients without a known outcome, a share of them in each.
+
+    In a hold-out only this share is tested (fold 0): all of them would make the test set one in
+    which more are lost to follow-up than in the cohort.
+    """
+    place = (rng.permutation(n_unknown) + rng.random()) / max(n_unknown, 1)
+    return np.floor(place / share).astype(np.int64)
 
 
 def _inner_folds(
@@ -134,12 +155,6 @@ def _check_parameters(
         raise ValueError(
             f"patients must have one row each, got {n_repeated} repeated. Split patients, not "
             "records."
-        )
-    if patients["outcome"].isna().any():
-        n_unknown = int(patients["outcome"].isna().sum())
-        raise ValueError(
-            f"outcome must be known, got {n_unknown} missing. Exclude those patients first "
-            "(select_cohort does)."
         )
 
 

@@ -38,8 +38,9 @@ def check_predictions(predictions: pd.DataFrame) -> None:
     ------
     ValueError
         If columns are missing, a score is missing or outside [0, 1], an outcome is not 0 or 1 or
-        differs within a patient, a role is unknown, a row is doubled, a patient is in two test
-        folds of one repeat or in training and test rows of one fold.
+        differs within a patient or from its follow-up, a role is unknown, a row is doubled, a
+        patient is in two test folds of one repeat or in training and test rows of one fold. An
+        outcome may be missing in test rows of patients censored before the horizon, and must be.
     """
     require_columns(predictions, PREDICTION_COLUMNS, name="predictions")
     if predictions.empty:
@@ -67,19 +68,74 @@ def _check_values(predictions: pd.DataFrame) -> None:
             f"y_score must be between 0 and 1, got {predictions['y_score'][is_outside].iloc[0]:g} "
             f"{_first(predictions, is_outside)}. Write the probability, not the logit."
         )
-    is_bad = ~predictions["y_true"].isin((0, 1)).fillna(False).astype(bool)
-    if is_bad.any():
-        raise ValueError(
-            f"y_true must be 0 or 1, got {predictions['y_true'][is_bad].iloc[0]} "
-            f"{_first(predictions, is_bad)}. Exclude and count patients whose status at the "
-            "horizon is unknown."
-        )
+    _check_outcomes(predictions)
     is_bad = ~predictions["role"].isin(ROLES)
     if is_bad.any():
         raise ValueError(
             f"role must be one of {ROLES}, got {predictions['role'][is_bad].iloc[0]!r} "
             f"{_first(predictions, is_bad)}. Write predictions for validation and test rows only."
         )
+
+
+def _check_outcomes(predictions: pd.DataFrame) -> None:
+    y_true = predictions["y_true"]
+    is_unknown = y_true.isna()
+    has_follow_up = {"event", "duration_days"} <= set(predictions.columns)
+    is_allowed = is_unknown & has_follow_up & (predictions["role"] == "test")
+    is_bad = ~(y_true.isin((0, 1)).fillna(False).astype(bool) | is_allowed)
+    if is_bad.any():
+        raise ValueError(
+            f"y_true must be 0 or 1, got {y_true[is_bad].iloc[0]} {_first(predictions, is_bad)}. "
+            "It may be missing only in test rows of patients censored before the horizon."
+        )
+    if not has_follow_up or not (predictions["horizon_days"] > 0).all():
+        return
+    expected = status_at_horizon(predictions)
+    is_bad = (y_true.astype("Int8") != expected).fillna(False) | (is_unknown != expected.isna())
+    is_bad &= predictions["event"].notna()  # a cohort without dates beside one with
+    if is_bad.any():
+        first = predictions.loc[is_bad.to_numpy(dtype=bool)].iloc[0]
+        raise ValueError(
+            f"y_true must follow from event, duration_days and horizon_days, got {first['y_true']} "
+            f"with event {first['event']} at {first['duration_days']:g} of "
+            f"{first['horizon_days']:g} days {_first(predictions, is_bad.astype(bool))}. A "
+            "patient censored before the horizon is unknown, never a negative."
+        )
+
+
+def status_at_horizon(predictions: pd.DataFrame) -> pd.Series:
+    """Return the binary outcome at the horizon that follows from the follow-up.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        `event` (0 censored, 1 event, 2 competing), `duration_days, horizon_days`.
+
+    Returns
+    -------
+    pandas.Series
+        Int8: 1 with the event by the horizon, 0 where it did not come or a competing one came
+        first, <NA> for those censored before the horizon.
+    """
+    is_early = predictions["duration_days"] < predictions["horizon_days"]
+    is_event = (predictions["event"] == 1) & (
+        predictions["duration_days"] <= predictions["horizon_days"]
+    )
+    return is_event.astype("Int8").mask(is_early & (predictions["event"] == 0))
+
+
+def known_at_horizon(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the predictions of patients whose status at the horizon is known, y_true as int8.
+
+    The others belong to the time to event (:mod:`evaluation.time_to_event`) alone.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_predictions`.
+    """
+    check_predictions(predictions)
+    return predictions[predictions["y_true"].notna()].astype({"y_true": "int8"})
 
 
 def _check_rows(predictions: pd.DataFrame) -> None:
@@ -143,7 +199,8 @@ def patient_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         One row a patient x repeat x fold x role x variant x target: `target, variant, repeat,
         fold, role, patient_id, horizon_days, y_true, y_score, n_records` and, where given,
-        `event, duration_days`; sorted by these keys.
+        `event, duration_days`; sorted by these keys. `y_true` is int8, or Int8 where the status of
+        some at the horizon is unknown.
 
     Raises
     ------
@@ -158,4 +215,5 @@ def patient_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     patients = grouped[kept].first()
     patients.insert(2, "y_score", logit_to_risk(grouped["y_score"].mean()))
     patients.insert(3, "n_records", grouped.size())
-    return patients.reset_index().astype({"y_true": "int8"})
+    kind = "Int8" if patients["y_true"].isna().any() else "int8"
+    return patients.reset_index().astype({"y_true": kind})

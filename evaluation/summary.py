@@ -20,7 +20,7 @@ from evaluation.operating_points import explorer_table, operating_points
 from evaluation.pairs import compare_all
 from evaluation.resampling import BootstrapPlan
 from evaluation.samples import ScoredRows
-from evaluation.scores import TRAINING_ROLES, patient_scores
+from evaluation.scores import TRAINING_ROLES, known_at_horizon, patient_scores
 from evaluation.subgroups import subgroup_rows
 from evaluation.thresholds import apply_thresholds, check_rule, choose_thresholds
 
@@ -137,6 +137,7 @@ def evaluate(
         If the predictions are malformed or leak, if there are no test rows, or if two variants
         hold different test patients.
     """
+    predictions = known_at_horizon(predictions)
     patients = patient_scores(predictions)
     is_test = patients["role"] == "test"
     if not is_test.any():

@@ -22,7 +22,8 @@ class TrainingData:
     records : DataFrame
         ``record_id, patient_id, signal_row``, one row an ECG.
     patients : DataFrame
-        ``patient_id, outcome`` (0/1), one row a patient; ``event, duration_days`` where known.
+        ``patient_id, outcome``, one row a patient. 0 or 1; missing where the status at the horizon
+        is unknown: such patients are scored, and nothing is fitted on them.
     covariates : DataFrame
         Encoded covariates, one row for each of `patients`; no columns for none.
     """
@@ -45,8 +46,8 @@ class TrainingData:
                 f"covariates must have one row for each of the {len(self.patients)} patients, "
                 f"got {len(self.covariates)}. Encode the same patients."
             )
-        if self.patients["outcome"].isna().any():
-            raise ValueError("outcome must be known for every patient, got missing ones.")
+        if self.patients["outcome"].isna().all():
+            raise ValueError("outcome must be known for some patients, got missing ones only.")
 
     @property
     def patient_row(self) -> np.ndarray:
@@ -56,8 +57,13 @@ class TrainingData:
 
     @property
     def y_true(self) -> np.ndarray:
-        """Outcome of each record's patient, (n_records,), float32."""
-        return self.patients["outcome"].to_numpy("float32")[self.patient_row]
+        """Outcome of each record's patient, (n_records,), float32; NaN where it is unknown."""
+        return self.patients["outcome"].to_numpy("float32", na_value=np.nan)[self.patient_row]
+
+    @property
+    def is_labelled(self) -> np.ndarray:
+        """Whether each record's patient has a known outcome, (n_records,)."""
+        return np.isfinite(self.y_true)
 
     def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Return the network's inputs for some records."""
@@ -104,6 +110,12 @@ class EpochBatches:
         _, code, count = np.unique(patient, return_inverse=True, return_counts=True)
         self._code, self._weight = code, 1.0 / count[code]
         self._y_true = data.y_true
+        n_unknown = int((~data.is_labelled[self.rows]).sum())
+        if n_unknown:
+            raise ValueError(
+                f"rows must be of patients with a known outcome, got {n_unknown} others. Train on "
+                "the roles train and validation only."
+            )
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:

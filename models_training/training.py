@@ -182,7 +182,7 @@ class NetworkTrainer:
         """Return loss and AUROC of the validation patients (mean logit of their ECGs)."""
         patient = self.data.patient_row[rows]
         logit = pd.Series(self.logits(rows)).groupby(patient).mean()
-        y_true = self.data.patients["outcome"].to_numpy(int)[logit.index]
+        y_true = self.data.patients["outcome"].iloc[logit.index].to_numpy(int)
         risk = np.clip(expit(logit.to_numpy()), 1e-7, 1 - 1e-7)
         both = len(np.unique(y_true)) == 2
         return {
@@ -204,7 +204,7 @@ class NetworkTrainer:
     def seconds_a_record(self) -> float:
         """Return the measured training time of a record; the first call also traces the graph."""
         size = self.settings.batch_size
-        rows = np.resize(np.arange(len(self.data.records)), size)
+        rows = np.resize(np.flatnonzero(self.data.is_labelled), size)
         batch = self.data.inputs(rows), self.data.y_true[rows][:, None]
         weights = np.ones(size, "float32")
         self.network.train_on_batch(*batch, sample_weight=weights)

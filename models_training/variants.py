@@ -18,6 +18,8 @@ from models_training.inputs import TrainingData
 from models_training.settings import TrainingSettings
 from models_training.variant_inputs import columns_of
 
+FITTED_ROLES = ("train", "validation")
+
 if TYPE_CHECKING:  # the clinical model needs no Keras
     from models_training.training import NetworkTrainer
 
@@ -36,7 +38,8 @@ class VariantFit:
         ``repeat, fold`` and a row an epoch (networks) or a penalty (clinical).
     predictions : DataFrame
         ``record_id, patient_id, repeat, fold, role, seed, variant, y_true, y_score``; roles
-        ``validation`` (training patients, by models that left them out) and ``test``.
+        ``validation`` (training patients, by models that left them out) and ``test``. ``y_true`` is
+        Int8, <NA> for tested patients whose status at the horizon is unknown.
     fitted_on : dict
         From (repeat, fold) to the patients anything was fitted on.
     fitted_roles : tuple of str
@@ -95,9 +98,10 @@ class VariantTraining:
         n_folds = len(_folds(self.splits))
         if self.trainer is None:
             return f"Estimate: {n_folds} folds of the clinical model, seconds."
-        n_records, settings = len(self.data.records), self.settings
+        n_records, settings = int(self.data.is_labelled.sum()), self.settings
         if settings.records_per_patient:
-            n_records = min(n_records, settings.records_per_patient * len(self.data.patients))
+            n_patients = int(self.data.patients["outcome"].notna().sum())
+            n_records = min(n_records, settings.records_per_patient * n_patients)
         seconds = self.trainer.seconds_a_record()
         n_fits = n_folds + (n_folds > 1)
         total = seconds * n_records * settings.n_epochs * n_fits
@@ -135,21 +139,21 @@ def _prediction_rows(
 ) -> pd.DataFrame:
     """Return the predictions of some records."""
     table = data.records.iloc[rows][["record_id", "patient_id"]].reset_index(drop=True)
-    y_true = data.y_true[rows].astype(int)
+    y_true = pd.array(data.y_true[rows].astype("float64"), dtype="Int8")  # NaN becomes <NA>
     return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=expit(logits))
 
 
 def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     """Fit the LASSO in every fold; the penalty is chosen inside the training patients."""
-    outcome = data.patients["outcome"].to_numpy(int)
+    outcome = data.patients["outcome"].to_numpy(float, na_value=np.nan)
     position = pd.Series(range(len(data.patients)), index=data.patients["patient_id"])
     histories, predictions, fitted_on = [], [], {}
     row_of = data.patient_row
     for repeat, fold, part in _folds(splits):
-        training = part[part["role"] != "test"]
+        training = part[part["role"].isin(FITTED_ROLES)]
         seen = position.loc[training["patient_id"]].to_numpy()
         model, inner, history = tune_clinical(
-            data.covariates.iloc[seen], outcome[seen], training["inner_fold"].to_numpy()
+            data.covariates.iloc[seen], outcome[seen].astype(int), training["inner_fold"].to_numpy()
         )
         logits = model.logits(data.covariates)
         by_patient = np.full(len(position), np.nan)
@@ -165,11 +169,12 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
         fitted_on[repeat, fold] = sorted(training["patient_id"])
     history = pd.concat(histories, ignore_index=True)
     penalty_c = history.loc[history.groupby(["repeat", "fold"])["val_loss"].idxmin(), "penalty_c"]
-    final = fit_clinical(data.covariates, outcome, penalty_c=float(penalty_c.median()))
+    known = np.flatnonzero(np.isfinite(outcome))
+    everyone, y_true = data.covariates.iloc[known], outcome[known].astype(int)
+    final = fit_clinical(everyone, y_true, penalty_c=float(penalty_c.median()))
     about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
     table = pd.concat(predictions, ignore_index=True)
-    roles = ("train", "validation")
-    return VariantFit("", [], history, table, fitted_on, roles, final, about)
+    return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about)
 
 
 def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
@@ -215,7 +220,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
             trainer.network.set_weights(FoldStore(store, *folds[0][:2], mark).weights())
         else:
             about["bundle_kind"] = "refit_all"
-            everyone = np.arange(len(data.records))
+            everyone = np.flatnonzero(data.is_labelled)
             n_epochs, last = about["n_epochs"], Checkpoint(store / "refit_all.npz", mark)
             trainer.fit(
                 everyone, None, n_epochs=n_epochs, seed=(2**16 - 1,), bar=bar, checkpoint=last

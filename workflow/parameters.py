@@ -39,7 +39,7 @@ class PreparationParameters:
         1.0, "size of the planted ECG effect, 0 for none (synthetic cohort only)", minimum=0.0
     )
     horizon_days: int = parameter(
-        1095, "outcome horizon; unknown status at the horizon is excluded", minimum=1
+        1095, "outcome horizon; unknown status there: for time to event only", minimum=1
     )
     baseline_window_days: int = parameter(
         365, "ECGs recorded up to so many days before the index date count", minimum=0

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from data_processing.cohort import nicm_definition, read_brugada_huca, read_hospital_folder
+from data_processing.cohort_flow import STATUS_KNOWN
 from data_processing.errors import CohortTableError, LeakageError
 from data_processing.preparation import prepare_signals
 from data_processing.selection import finish_cohort, select_cohort
@@ -21,26 +22,54 @@ def outcomes(cohort, selection):
 def test_the_outcome_at_the_horizon_by_hand(hospital_tables, write_hospital):
     cohort = read_hospital_folder(write_hospital(*hospital_tables))
     selection = select_cohort(cohort, horizon_days=1095)
-    # row 2: VT after 365 days; 4: died of another cause; 5: lost after 325 days;
+    # row 2: VT after 365 days; 4: died of another cause; 5: lost after 325 days, so unknown;
     # 6: VT after 1451 days, so event-free at 1095; the others were followed up beyond.
-    assert outcomes(cohort, selection) == {2: 1, 3: 0, 4: 0, 6: 0, 7: 0, 8: 0, 9: 0}
+    found = outcomes(cohort, selection)
+    assert found.pop(5) is pd.NA
+    assert found == {2: 1, 3: 0, 4: 0, 6: 0, 7: 0, 8: 0, 9: 0}
     by_row = selection.patients.assign(
         row=selection.patients["patient_id"].map(
             cohort.patients.set_index("patient_id")["table_row"]
         )
     ).set_index("row")
     assert by_row.loc[[2, 4, 6, 3], "event"].tolist() == [1, 2, 1, 0]
-    assert by_row.loc[[2, 4, 6], "duration_days"].tolist() == [365, 142, 1451]
+    assert by_row.loc[[2, 4, 6, 5], "duration_days"].tolist() == [365, 142, 1451, 325]
     assert selection.flow[-1] == {
-        "step": "outcome known",
-        "n_patients": 7,
-        "n_records": 7,
+        "step": "followed after time zero",
+        "n_patients": 8,
+        "n_records": 8,
         "n_events": 1,
         "n_missing": 0,
-        "reason": "follow-up ended before 1095 days without an event",
-        "note": "",
+        "reason": "no follow-up after time zero",
+        "note": "1 lost before 1095 days without an event: status unknown, kept for the time to "
+        "event only",
         "stage": "",
     }
+
+
+def test_patients_whose_status_is_unknown_stay_and_are_counted(
+    hospital_tables, write_hospital, tmp_path
+):
+    selection = select_cohort(
+        read_hospital_folder(write_hospital(*hospital_tables, has_files=True))
+    )
+    records, _, _ = prepare_signals(selection.records_to_read, SignalChain(), tmp_path, n_workers=1)
+    patients, records, flow = finish_cohort(selection, records, tmp_path, rate_hz=100)
+    assert (len(patients), patients["outcome"].isna().sum(), len(records)) == (8, 1, 8)
+    analysed, known = flow[-2:]
+    assert (analysed["step"], analysed["n_patients"]) == ("analysed", 8)
+    assert (known["step"], known["n_patients"], known["n_records"]) == (STATUS_KNOWN, 7, 7)
+    assert known["reason"] == "follow-up ended before 1095 days without an event"
+
+
+def test_a_cohort_of_patients_with_an_unknown_status_alone_is_refused(
+    hospital_tables, write_hospital
+):
+    patients, ecgs = hospital_tables
+    patients[["event_type", "event_date"]] = ""
+    cohort = read_hospital_folder(write_hospital(patients, ecgs))
+    with pytest.raises(ValueError, match="at least one patient with a known outcome, got none"):
+        select_cohort(cohort, horizon_days=20_000)
 
 
 def test_a_longer_horizon_makes_the_late_event_count(hospital_tables, write_hospital):
@@ -167,7 +196,7 @@ def test_every_exclusion_is_counted(hospital_tables, write_hospital):
         ("ECG up to index", 7, 5),
         ("ECG in the baseline window", 7, 4),
         ("with an ECG", 4, 4),
-        ("outcome known", 3, 3),
+        ("followed after time zero", 4, 4),
     ]
 
 
@@ -189,20 +218,21 @@ def test_refused_files_are_listed_and_leave_no_gap(
         progress=lambda *counts: seen.append(counts),
     )
     signals = np.load(out / "signals.npy", mmap_mode="r")
-    assert signals.shape == (5, 1000, 12)
+    assert signals.shape == (6, 1000, 12)
     assert signals.dtype == np.float32
-    assert records["signal_row"].tolist() == list(range(5))
+    assert records["signal_row"].tolist() == list(range(6))
     assert (np.ptp(signals, axis=1) > 0.05).all()
     assert sorted(rejected["table_row"]) == [3, 8]
     assert rejected["reason"].str.contains("must").all()
     assert not rejected.to_csv().count("HOSP")
-    assert seen[-1] == (7, 7)
+    assert seen[-1] == (8, 8)
     assert [path.name for path in out.iterdir()] == ["signals.npy"]
     patients, kept, flow = finish_cohort(selection, records, out, rate_hz=100)
-    assert (len(patients), len(kept)) == (5, 5)
+    assert (len(patients), len(kept)) == (6, 6)
     steps = {row["step"]: (row["n_patients"], row["n_records"]) for row in flow}
-    assert steps["ECG readable"] == (7, 5)
-    assert steps["analysed"] == (5, 5)
+    assert steps["ECG readable"] == (8, 6)
+    assert steps["analysed"] == (6, 6)
+    assert steps[STATUS_KNOWN] == (5, 5)
 
 
 def test_if_nothing_can_be_read_the_commonest_reason_is_said(
@@ -210,7 +240,7 @@ def test_if_nothing_can_be_read_the_commonest_reason_is_said(
 ):
     selection = select_cohort(read_hospital_folder(write_hospital(*hospital_tables)))
     with pytest.raises(
-        ValueError, match=r"got 7 refused files. The commonest reason: path must be"
+        ValueError, match=r"got 8 refused files. The commonest reason: path must be"
     ):
         prepare_signals(selection.records_to_read, SignalChain(), tmp_path / "out", n_workers=1)
     assert list((tmp_path / "out").iterdir()) == []
@@ -249,9 +279,9 @@ def test_a_recording_under_two_patients_with_two_outcomes_stops_or_is_left_out(
     patients, kept, flow = finish_cohort(
         selection, records, tmp_path, rate_hz=100, duplicates=policy
     )
-    assert (len(patients), len(kept)) == (5, 5)
-    assert flow[-2]["reason"] == reason
-    assert len(np.load(tmp_path / "signals.npy")) == 5
+    assert (len(patients), len(kept)) == (6, 6)
+    assert flow[-3]["reason"] == reason
+    assert len(np.load(tmp_path / "signals.npy")) == 6
 
 
 def test_merging_keeps_one_recording_and_fills_what_is_missing(
@@ -266,7 +296,7 @@ def test_merging_keeps_one_recording_and_fills_what_is_missing(
     selection = select_cohort(cohort)
     records, _, _ = prepare_signals(selection.records_to_read, SignalChain(), tmp_path, n_workers=1)
     final, kept, _ = finish_cohort(selection, records, tmp_path, rate_hz=100, duplicates="merge")
-    assert (len(final), len(kept)) == (6, 6)
+    assert (len(final), len(kept)) == (7, 7)
     assert 61.5 in final["age_years"].tolist()
     assert set(kept["patient_id"]) == set(final["patient_id"])
     assert final.dtypes.to_dict() == selection.patients.dtypes.to_dict()

@@ -79,6 +79,14 @@ def test_table_one_by_hand(patients):
     ]
 
 
+def test_table_one_shows_who_has_an_unknown_status_apart(patients):
+    patients.loc[[0, 3], "outcome"] = pd.NA
+    table = table_one(patients, NICM_COVARIATES).set_index("characteristic")
+    groups = ["overall", "no_event", "event", "unknown"]
+    assert table.loc["Patients, n", groups].tolist() == ["6", "2", "2", "2"]
+    assert table.loc["LVEF, %, median [quartiles]", "unknown"] == "27.5 [23.8, 31.2]"
+
+
 def test_standardised_difference_by_hand():
     one, zero = np.array([2.0, 4.0, 6.0]), np.array([1.0, 2.0, 3.0, np.nan])
     assert standardised_difference(one, zero) == pytest.approx(2 / np.sqrt((4 + 1) / 2))

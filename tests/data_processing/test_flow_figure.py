@@ -3,6 +3,7 @@
 import pytest
 from matplotlib.patches import FancyBboxPatch
 
+from data_processing.cohort_flow import STATUS_KNOWN
 from data_processing.flow_figure import plot_flow
 
 
@@ -45,6 +46,16 @@ def test_each_step_is_a_box_and_steps_of_one_stage_share_one():
         "Analysed\nn = 19; 38 ECGs; 7 events",
         "With the event: 7\nFirst event:\nsustained vt: 5\nsudden death: 2",
         "Without: 12\nOf these, competing event first:\ndeath other: 3",
+    ]
+
+
+def test_who_is_kept_without_an_outcome_is_not_called_excluded():
+    flow = [*FLOW[:4], FLOW[4] | {"step": STATUS_KNOWN}]
+    assert words_of(plot_flow(flow))[-4:] == [
+        "For time to event only (n = 1; 2 ECGs):\nLost to follow-up",
+        "Status at the horizon known\nn = 19; 38 ECGs; 7 events",
+        "With the event: 7",
+        "Without: 12",
     ]
 
 

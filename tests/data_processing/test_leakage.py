@@ -79,12 +79,54 @@ def test_impossible_splits_are_errors(patients, changes, message):
     assert message in str(error.value)
 
 
-def test_splitting_records_or_unknown_outcomes_is_an_error(patients):
+def test_splitting_records_is_an_error(patients):
     with pytest.raises(ValueError, match="patients must have one row each, got 80 repeated"):
         make_splits(pd.concat([patients, patients]))
-    patients.loc[3, "outcome"] = pd.NA
-    with pytest.raises(ValueError, match="outcome must be known, got 1 missing"):
-        make_splits(patients)
+
+
+@pytest.fixture
+def with_unknown(patients):
+    """Return the patients with others between them whose status at the horizon is unknown."""
+    ids = [f"P{k:04d}x" for k in range(0, 69, 3)]
+    unknown = pd.DataFrame({"patient_id": ids, "outcome": pd.array([pd.NA] * 23, dtype="Int8")})
+    return pd.concat([patients, unknown])
+
+
+@pytest.mark.parametrize("protocol", ["cross_validation", "hold_out"])
+def test_unknown_patients_do_not_move_the_split_of_the_others(patients, with_unknown, protocol):
+    settings = {"protocol": protocol, "n_repeats": 2, "n_inner_folds": 4, "seed": 1}
+    both = make_splits(with_unknown, **settings)
+    check_splits(both)
+    of_known = both[both["patient_id"].isin(patients["patient_id"])]
+    assert hash_splits(of_known) == hash_splits(make_splits(patients, **settings))
+
+
+def test_unknown_patients_are_tested_once_and_never_fitted_on(with_unknown):
+    splits = make_splits(with_unknown, n_repeats=2, n_inner_folds=4, seed=1)
+    unknown = splits[splits["patient_id"].str.endswith("x")]
+    assert set(unknown["role"]) == {"test", "unlabelled"}
+    assert (unknown["inner_fold"] == -1).all()
+    tested = unknown[unknown["role"] == "test"]
+    assert (tested.groupby(["repeat", "patient_id"]).size() == 1).all()
+    assert len(tested) == 2 * 23
+    sizes = tested.groupby(["repeat", "fold"]).size()
+    assert set(sizes) == {4, 5}
+    folds = tested.pivot(index="patient_id", columns="repeat", values="fold")
+    assert (folds[0] != folds[1]).any()
+
+
+def test_a_hold_out_tests_the_same_share_of_unknown_patients(with_unknown):
+    splits = make_splits(with_unknown, protocol="hold_out", test_fraction=0.25)
+    unknown = splits[splits["patient_id"].str.endswith("x")]
+    assert (unknown["role"] == "test").sum() in (5, 6)
+
+
+def test_an_unknown_patient_in_training_is_found(with_unknown):
+    splits = make_splits(with_unknown)
+    first = splits.index[splits["role"] == "unlabelled"][0]
+    splits.loc[first, ["role", "inner_fold"]] = ["train", 1]
+    with pytest.raises(LeakageError, match="unlabelled wherever it is not tested, got 1 also"):
+        check_splits(splits)
 
 
 def test_a_patient_in_two_roles_is_found(splits):
@@ -102,7 +144,7 @@ def test_a_patient_tested_in_two_folds_is_found(splits):
 
 def test_a_validation_patient_of_another_inner_fold_is_found(splits):
     splits.loc[splits.index[splits["role"] == "validation"][0], "inner_fold"] = 2
-    with pytest.raises(LeakageError, match="inner_fold must be -1 for test, 0 for validation"):
+    with pytest.raises(LeakageError, match="inner_fold must be -1 for test and unlabelled, 0 for"):
         check_splits(splits)
 
 

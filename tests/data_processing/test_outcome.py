@@ -173,7 +173,7 @@ def test_with_a_landmark_later_ecgs_count_and_early_events_do_not(hospital_table
         "ECG up to time zero": (7, 7),
         "ECG in the baseline window": (7, 7),
         "with an ECG": (7, 7),
-        "outcome known": (6, 6),  # row 5 was lost before time zero
+        "followed after time zero": (6, 6),  # row 5 was lost before time zero
     }
     assert selection.records_to_read["days_from_index"].eq(22).all()
     assert sorted(selection.patients["duration_days"])[0] == 142 - 30

@@ -189,7 +189,7 @@ def test_code_and_sami_trop_read_the_right_row_of_each_exam(tmp_path, make_ecg, 
     _, records, rejected = prepare(cohort, tmp_path / "out", **settings)
     signals = np.load(tmp_path / "out" / "signals.npy")
     rows = cohort.records.set_index("record_id")["table_row"]
-    assert (len(records), len(rejected)) == (3, 0)
+    assert (len(records), len(rejected)) == (4, 0)
     for record in records.itertuples():
         expected = make_ecg(rows[record.record_id] - 2, rate_hz=400, seconds=7.335)[67:-67]
         np.testing.assert_allclose(signals[record.signal_row], expected, atol=1e-5)
@@ -203,8 +203,11 @@ def test_death_is_dated_from_the_exam(tmp_path, make_ecg):
     assert counted["published"] == (4, 5)
     assert counted["follow-up known"] == (4, 4)
     assert counted["read"] == counted["with an ECG"] == (4, 4)
-    assert counted["outcome known"] == (3, 3)  # one was followed for three months only
+    assert counted["followed after time zero"] == (4, 4)
     found = selection.patients.sort_values("age_years")
+    is_unknown = found["outcome"].isna()  # one was followed for three months only
+    assert found.loc[is_unknown, "duration_days"].between(85, 95).tolist() == [True]
+    found = found[~is_unknown]
     assert found["age_years"].tolist() == [50, 60, 70]
     assert found["duration_days"].tolist() == [730, 183, 1096]
     assert found["event"].tolist() == [0, 1, 1]

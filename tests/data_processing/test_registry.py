@@ -150,13 +150,18 @@ def test_the_flow_of_a_registry_by_hand(registry, tmp_path):
         ("ECG in the baseline window", 11, 12, 3, 0),  # another one of 14
         ("ECG without a CRT device", 11, 11, 3, 0),  # the later one of 12
         ("with an ECG", 10, 11, 3, 0),  # 11
-        ("outcome known", 9, 10, 3, 0),  # 13
-        ("ECG readable", 9, 10, 3, 0),
-        ("at most 1 ECG a patient", 9, 9, 3, 0),  # the earlier one of 14
-        ("analysed", 9, 9, 3, 0),
+        ("followed after time zero", 10, 11, 3, 0),
+        ("ECG readable", 10, 11, 3, 0),
+        ("at most 1 ECG a patient", 10, 10, 3, 0),  # the earlier one of 14
+        ("analysed", 10, 10, 3, 0),
+        ("status at the horizon known", 9, 9, 3, 0),  # 13
     ]
     notes = {row["step"]: row["note"] for row in flow if row["note"]}
-    assert notes == {"Ischaemic aetiology": "occurs nowhere: isquemica; check the spelling"}
+    assert notes == {
+        "Ischaemic aetiology": "occurs nowhere: isquemica; check the spelling",
+        "followed after time zero": "1 lost before 1095 days without an event: status unknown, "
+        "kept for the time to event only",
+    }
     assert [row["reason"] for row in flow[1:4]] == [
         "Ischaemic aetiology (Etiología is isquémica or isquemica)",
         "LVEF above 50 % (lvef_percent above 50)",
@@ -178,8 +183,8 @@ def test_the_flow_of_a_registry_by_hand(registry, tmp_path):
     carriage = outcome.events_by_icd(patients, definition)
     assert carriage.loc["sustained_vt"].tolist() == [1, 0, 0]
     assert carriage.loc["appropriate_icd_therapy"].tolist() == [0, 1, 0]
-    assert carriage.loc["no event"].tolist() == [0, 0, 4]
-    assert sorted(records["device_at_ecg"]) == ["icd"] + ["none"] * 8  # 12 kept the one before CRT
+    assert carriage.loc["no event"].tolist() == [0, 0, 5]
+    assert sorted(records["device_at_ecg"]) == ["icd"] + ["none"] * 9  # 12 kept the one before CRT
     assert len(plot_flow(flow, components=list(by_name.values())).axes) == 1
 
 

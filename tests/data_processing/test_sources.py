@@ -70,6 +70,11 @@ def test_the_facts_of_a_dataset_are_stated_once(parameters, tmp_path):
         extra=1,
     )
     assert facts["n_events"] == int(selected.patients["outcome"].sum())
+    n_unknown = int(selected.patients["outcome"].isna().sum())
+    assert facts["n_unknown_at_horizon"] == n_unknown
+    assert facts["n_patients"] == len(selected.patients) - n_unknown
+    known = selected.patients.loc[selected.patients["outcome"].notna(), "patient_id"]
+    assert facts["n_records"] == records["patient_id"].isin(known).sum()
     first = {row["name"]: row["n_within_horizon"] for row in facts["components"]}
     assert first.pop("death_other") >= 0
     assert sum(first.values()) == facts["n_events"]

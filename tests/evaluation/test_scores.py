@@ -7,7 +7,12 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from evaluation.scores import check_predictions, patient_scores
+from evaluation.scores import (
+    check_predictions,
+    known_at_horizon,
+    patient_scores,
+    status_at_horizon,
+)
 
 
 @pytest.fixture
@@ -43,9 +48,66 @@ def test_saturated_scores_stay_finite(predictions):
 
 
 def test_follow_up_is_kept(predictions):
-    table = patient_scores(predictions.assign(event=predictions["y_true"], duration_days=100.0))
+    duration = predictions["y_true"].map({1: 100.0, 0: 2000.0})
+    table = patient_scores(predictions.assign(event=predictions["y_true"], duration_days=duration))
     assert (table["event"] == table["y_true"]).all()
-    assert (table["duration_days"] == 100).all()
+    assert (table["duration_days"] == table["y_true"].map({1: 100, 0: 2000})).all()
+    assert table["y_true"].dtype == "int8"
+
+
+@pytest.fixture
+def with_unknown(predictions):
+    """Return predictions with follow-up; the test rows of two patients are censored early."""
+    table = predictions.assign(
+        event=predictions["y_true"],
+        duration_days=predictions["y_true"].map({1: 100.0, 0: 2000.0}),
+        y_true=predictions["y_true"].astype("Int8"),
+    )
+    lost = table.loc[table["y_true"] == 0, "patient_id"].unique()[:2]
+    is_lost = table["patient_id"].isin(lost)
+    table = table[~is_lost | (table["role"] == "test")]
+    table.loc[is_lost, "duration_days"] = 1825.0
+    table.loc[is_lost, "y_true"] = pd.NA
+    return table
+
+
+def test_patients_censored_before_the_horizon_are_kept_without_an_outcome(with_unknown):
+    table = patient_scores(with_unknown)
+    assert table["y_true"].dtype == "Int8"
+    lost = table[table["y_true"].isna()]
+    assert lost["patient_id"].nunique() == 2
+    assert set(lost["role"]) == {"test"}
+    known = known_at_horizon(with_unknown)
+    assert known["y_true"].dtype == "int8"
+    assert not set(known["patient_id"]) & set(lost["patient_id"])
+
+
+def test_the_status_at_the_horizon_by_hand():
+    rows = [(1, 99, 1), (1, 100, 1), (1, 101, 0), (2, 50, 0), (0, 100, 0), (2, 100, 0)]
+    table = pd.DataFrame([*rows, (0, 99, pd.NA)], columns=["event", "duration_days", "expected"])
+    found = status_at_horizon(table.assign(horizon_days=100))
+    assert found.tolist()[:-1] == table["expected"].tolist()[:-1]
+    assert found.iloc[-1] is pd.NA
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y_true": 0}, "got 0 with event 0 at 1825 of 1826 days .* is unknown, never a negative"),
+        ({"duration_days": 1826.0}, "got <NA> with event 0 at 1826 of 1826 days"),
+        ({"event": 1}, "got <NA> with event 1 at 1825 of 1826 days"),
+        ({"event": 2}, "got <NA> with event 2 at 1825 of 1826 days"),
+        ({"role": "validation"}, "y_true must be 0 or 1, got <NA> .* may be missing only in test"),
+    ],
+)  # fmt: skip
+def test_a_missing_outcome_that_does_not_follow_from_the_follow_up_is_refused(
+    with_unknown, change, message
+):
+    is_lost = with_unknown["y_true"].isna()
+    for name, value in change.items():
+        with_unknown.loc[is_lost, name] = value
+    with pytest.raises(ValueError, match=message):
+        check_predictions(with_unknown)
 
 
 def plant(predictions, what):
@@ -94,8 +156,8 @@ def plant(predictions, what):
         ),
         (
             "outcome",
-            "y_true must be 0 or 1, got nan in 1 of {n} rows (first: record {r}). Exclude and "
-            "count patients whose status at the horizon is unknown.",
+            "y_true must be 0 or 1, got nan in 1 of {n} rows (first: record {r}). It may "
+            "be missing only in test rows of patients censored before the horizon.",
         ),
         (
             "role",

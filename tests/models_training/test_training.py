@@ -115,6 +115,59 @@ def test_every_patient_is_tested_once_and_never_fitted_on(
     assert fit.about["bundle_kind"] == "refit_all"
 
 
+def with_unknown(data, splits):
+    """Return the cohort with two more patients without a known outcome, unlike all the others."""
+    ids = ["P9998", "P9999"]
+    patients = pd.concat([data.patients, pd.DataFrame({"patient_id": ids, "outcome": pd.NA})])
+    records = pd.DataFrame({"record_id": ["R99998", "R99999"], "patient_id": ids, "signal_row": 0})
+    odd = pd.DataFrame(1e4, index=[0, 1], columns=data.covariates.columns)
+    tables = [pd.concat([data.records, records]), patients.astype({"outcome": "Int8"})]
+    tables = [
+        table.reset_index(drop=True) for table in (*tables, pd.concat([data.covariates, odd]))
+    ]
+    roles = {"P9998": ["test", "unlabelled"], "P9999": ["unlabelled", "test"]}
+    rows = [(one, 0, fold, -1, roles[one][fold]) for one in ids for fold in (0, 1)]
+    more = pd.DataFrame(rows, columns=["patient_id", "repeat", "fold", "inner_fold", "role"])
+    return TrainingData(data.signals, *tables), pd.concat([splits, more], ignore_index=True)
+
+
+@pytest.mark.parametrize("variant", ["clinical", "ecg_covariates"])
+def test_patients_of_unknown_status_are_scored_out_of_fold_and_move_nothing(
+    make_data, make_splits, tiny, tmp_path, variant
+):
+    data = make_data()
+    splits = make_splits(data)
+    more_data, more_splits = with_unknown(data, splits)
+    settings = dataclasses.replace(tiny, n_epochs=1)
+    alone = fit_variant(variant, data, splits, settings, tmp_path / "alone")
+    both = fit_variant(variant, more_data, more_splits, settings, tmp_path / "both")
+    is_unknown = both.predictions["patient_id"].isin(["P9998", "P9999"])
+    unknown = both.predictions[is_unknown]
+    assert unknown[["patient_id", "fold", "role"]].to_numpy().tolist() == [
+        ["P9998", 0, "test"],
+        ["P9999", 1, "test"],
+    ]
+    assert unknown["y_true"].isna().all()
+    assert unknown["y_score"].between(0, 1).all()
+    known = both.predictions[~is_unknown].reset_index(drop=True)
+    assert known["y_true"].notna().all()
+    pd.testing.assert_frame_equal(known, alone.predictions.reset_index(drop=True))
+    assert both.fitted_on == alone.fitted_on
+    if variant == "clinical":  # the refit for new patients, means and scales included
+        np.testing.assert_array_equal(
+            both.model.logits(data.covariates), alone.model.logits(data.covariates)
+        )
+    else:
+        one, other = (fit.model.get_weights() for fit in (both, alone))
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_training_on_a_patient_of_unknown_status_is_refused(make_data, make_splits):
+    data, _ = with_unknown(make_data(), make_splits(make_data()))
+    with pytest.raises(ValueError, match="rows must be of patients with a known outcome, got 2"):
+        batches_of(data)
+
+
 def test_a_stopped_run_continues_after_the_last_finished_fold(
     make_data, make_splits, tiny, tmp_path, monkeypatch
 ):
