@@ -99,7 +99,12 @@ class EvaluationSettings:
         return f"threshold: {self.threshold_rule} {self.threshold_target:g} on training-fold scores"
 
 
-def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[str, pd.DataFrame]:
+def evaluate(
+    predictions: pd.DataFrame,
+    settings: EvaluationSettings,
+    *,
+    thresholds: pd.DataFrame | None = None,
+) -> dict[str, pd.DataFrame]:
     """Return every table of the evaluation.
 
     Patients are scored once (mean logit of their records) before anything is measured. With
@@ -113,6 +118,9 @@ def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[st
         variant x target.
     settings : EvaluationSettings
         Declared beforehand.
+    thresholds : pandas.DataFrame, optional
+        Thresholds that were fixed before, of a frozen model, in the layout of
+        :func:`evaluation.thresholds.choose_thresholds`; then no training rows are needed.
 
     Returns
     -------
@@ -135,11 +143,12 @@ def evaluate(predictions: pd.DataFrame, settings: EvaluationSettings) -> dict[st
             "predictions must hold rows with role 'test', got none. Write the test predictions "
             "of stage 02."
         )
-    thresholds = choose_thresholds(
-        patients[patients["role"].isin(TRAINING_ROLES)],
-        rule=settings.threshold_rule,
-        target=settings.threshold_target,
-    )
+    if thresholds is None:
+        thresholds = choose_thresholds(
+            patients[patients["role"].isin(TRAINING_ROLES)],
+            rule=settings.threshold_rule,
+            target=settings.threshold_target,
+        )
     test = apply_thresholds(patients[is_test], thresholds)
     test = _in_order_of(predictions, test)
     records = predictions[predictions["role"] == "test"]
