@@ -22,13 +22,15 @@ WIDTHS = (0.1, 0.15, 0.2)
 _COLUMNS = ("what", "variant", "n", "mean", "sd", "n_missing")
 
 
-def frozen_thresholds(cards: Mapping[str, Mapping]) -> pd.DataFrame:
+def frozen_thresholds(cards: Mapping[str, Mapping], *, target: str) -> pd.DataFrame:
     """Return the thresholds of the models' cards in the layout of `choose_thresholds`.
 
     Parameters
     ----------
     cards : mapping of str to mapping
-        Card of each variant: `target` (as in the predictions) and `threshold` (`value`, `rule`).
+        Card of each variant: `threshold` (`value`, `rule`).
+    target : str
+        As in the predictions.
 
     Returns
     -------
@@ -39,11 +41,21 @@ def frozen_thresholds(cards: Mapping[str, Mapping]) -> pd.DataFrame:
     rows = []
     for variant, card in cards.items():
         value = card["threshold"]["value"]
-        found = {"target": card["target"], "variant": variant, "repeat": 0, "fold": 0}
+        found = {"target": target, "variant": variant, "repeat": 0, "fold": 0}
         found |= {"rule": card["threshold"].get("rule", "youden"), "rule_target": np.nan}
         found |= {"threshold": np.nan if value is None else float(value), "n": 0, "n_events": 0}
         rows.append(found | {"reason": "" if value is not None else "the model has no threshold"})
     return pd.DataFrame(rows)
+
+
+def why_no_update(patients: pd.DataFrame, *, n_folds: int) -> str:
+    """Return why a cohort cannot update a model in `n_folds` folds, or an empty string."""
+    outcome = patients.drop_duplicates("patient_id")["y_true"]
+    n_events = int(outcome.sum())
+    rarer = min(n_events, len(outcome) - n_events)
+    if rarer >= n_folds:
+        return ""
+    return f"{rarer} patients of the rarer outcome are fewer than {n_folds} folds"
 
 
 def folds_for_updating(patients: pd.DataFrame, *, n_folds: int = 5, seed: int = 0) -> pd.DataFrame:
@@ -75,12 +87,11 @@ def folds_for_updating(patients: pd.DataFrame, *, n_folds: int = 5, seed: int = 
     """
     require_columns(patients, ("patient_id", "y_true", "y_score", "variant"), name="patients")
     outcome = patients.drop_duplicates("patient_id").set_index("patient_id")["y_true"].sort_index()
-    n_events = int(outcome.sum())
-    rarer = min(n_events, len(outcome) - n_events)
-    if rarer < n_folds:
+    reason = why_no_update(patients, n_folds=n_folds)
+    if reason:
         raise ValueError(
-            f"n_folds must be at most the number of patients of the rarer outcome ({rarer}), got "
-            f"{n_folds}. A cohort this small cannot update a model; report the frozen one."
+            f"n_folds must be at most the number of patients of the rarer outcome, got {n_folds}: "
+            f"{reason}. A cohort this small cannot update a model; report the frozen one."
         )
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     parts = []

@@ -7,6 +7,7 @@ come through the model's own signal chain, mean the same outcome, and none was t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,67 @@ def frozen_scores(directory: Path, data: TrainingData) -> pd.DataFrame:
         found: Any = network(data.inputs(rows), training=False)
         scores[rows] = np.asarray(found, dtype="float64")[:, 0]
     return table.assign(y_score=scores)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores of all bundles that fit a cohort, what was imputed, and which were refused, why."""
+
+    predictions: pd.DataFrame
+    imputed: pd.DataFrame
+    refused: dict[str, str]
+
+
+def validate_bundles(
+    folders: Mapping[str, Path],
+    data: TrainingData,
+    dataset: Mapping[str, Any],
+    *,
+    impute_absent: bool = False,
+) -> Validation:
+    """Score a cohort by every bundle whose covariates it has.
+
+    Parameters
+    ----------
+    folders
+        Folder of the bundle of each variant.
+    data : TrainingData
+        The cohort, with all its encoded covariates.
+    dataset
+        Its ``dataset.json``.
+    impute_absent
+        As :func:`covariates_for`.
+
+    Returns
+    -------
+    Validation
+        ``predictions`` in the layout of ``02_models``, role ``test``, repeat and fold 0.
+
+    Raises
+    ------
+    ExternalError
+        If no bundle can score.
+    """
+    predictions, imputed, refused = [], [], {}
+    for variant, folder in folders.items():
+        card = load_card(folder)
+        needed, counts, reason = covariates_for(
+            card, data.covariates, dataset["covariates"], impute_absent=impute_absent
+        )
+        if reason:
+            refused[variant] = reason
+            continue
+        table = frozen_scores(folder, replace(data, covariates=needed))
+        facts = {"repeat": 0, "fold": 0, "role": "test", "variant": variant}
+        facts |= {"seed": int(card.get("settings", {}).get("seed", 0))}
+        facts |= {name: dataset[name] for name in ("target", "horizon_days")}
+        predictions.append(table.assign(**facts))
+        imputed.append(counts.assign(variant=variant))
+    if not predictions:
+        shown = "; ".join(f"{variant}: {reason}" for variant, reason in refused.items())
+        raise ExternalError(
+            f"a model must be able to score the cohort, got none ({shown}). Add these covariates "
+            "to the cohort, or declare them missing with absent_covariates = impute."
+        )
+    tables = [pd.concat(parts, ignore_index=True) for parts in (predictions, imputed)]
+    return Validation(*tables, refused)
