@@ -80,6 +80,16 @@ def before_after(
     return pd.DataFrame(rows)
 
 
+def with_updates(metrics: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+    """Return the `metrics` of the evaluation and, below, the rows of `before_after` that follow.
+
+    The column `recalibration` tells them apart: "none", or the method.
+    """
+    after = calibration[calibration["recalibration"] != NONE]
+    parts = [metrics.assign(recalibration=NONE), after.assign(level="patient", subgroup="all")]
+    return pd.concat(parts, ignore_index=True)[[*metrics.columns, "recalibration"]]
+
+
 def _delta_brier(after: pd.DataFrame, before: pd.DataFrame, plan: BootstrapPlan) -> dict:
     pairs = pair_patients(after, before)
     gain = difference(

@@ -102,9 +102,7 @@ def folds_for_updating(patients: pd.DataFrame, *, n_folds: int = 5, seed: int = 
     return pd.concat(parts, ignore_index=True)
 
 
-def describe_side(
-    outcome, covariates: pd.DataFrame, scores: Mapping[str, np.ndarray] | None = None
-) -> pd.DataFrame:
+def describe_side(outcome, covariates: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
     """Return one cohort's side of the case-mix table.
 
     Parameters
@@ -113,8 +111,9 @@ def describe_side(
         0 or 1 of each patient.
     covariates : pandas.DataFrame, shape (n, k)
         Encoded, NaN where missing.
-    scores : mapping of str to array, optional
-        Risks of the patients by each variant; their logit is the linear predictor.
+    patients : pandas.DataFrame
+        `variant, repeat, y_score`, one row a patient, variant and repeat, not fitted on that
+        patient; the logit of the risk is the linear predictor. The first repeat counts.
 
     Returns
     -------
@@ -124,9 +123,10 @@ def describe_side(
     """
     columns = [("event", "", np.asarray(outcome, dtype=float))]
     columns += [(name, "", covariates[name].to_numpy(float)) for name in covariates]
+    first = patients[patients["repeat"] == patients["repeat"].min()]
     columns += [
-        ("linear predictor", variant, risk_to_logit(risk))
-        for variant, risk in (scores or {}).items()
+        ("linear predictor", str(variant), risk_to_logit(risk))
+        for variant, risk in first.groupby("variant", sort=False)["y_score"]
     ]
     rows = []
     for what, variant, values in columns:

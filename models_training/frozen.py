@@ -1,8 +1,4 @@
-"""A frozen bundle on another cohort: what must fit before it may score, and its scores.
-
-External validation asks what a finished model does elsewhere. That is only an answer if the ECGs
-come through the model's own signal chain, mean the same outcome, and none was trained on.
-"""
+"""The scores of frozen bundles on another cohort, and the covariates they need for them."""
 
 from __future__ import annotations
 
@@ -16,140 +12,10 @@ import pandas as pd
 from scipy.special import expit
 
 from models_training.bundle import CLINICAL_FILE, load_bundle, load_card, load_clinical
+from models_training.external_checks import ExternalError
 from models_training.inputs import TrainingData
 
 BATCH_SIZE = 64
-
-
-class ExternalError(ValueError):
-    """A cohort on which a frozen bundle must not be judged."""
-
-
-def check_contract(
-    card: Mapping[str, Any], dataset: Mapping[str, Any], *, accept_other_target: bool = False
-) -> list[str]:
-    """Refuse a cohort whose ECGs or outcome are not what the bundle was made for.
-
-    Parameters
-    ----------
-    card
-        Of the bundle.
-    dataset
-        ``dataset.json`` of the cohort.
-    accept_other_target
-        Whether another target, horizon or landmark is meant; it is then told and not refused.
-
-    Returns
-    -------
-    list of str
-        What the report must say: a different target, simulated patients on one side or both.
-
-    Raises
-    ------
-    ExternalError
-        If leads, rate or any step of the signal chain differ, or the outcome does.
-
-    Examples
-    --------
-    >>> facts = {"leads": ["I"], "rate_hz": 100, "signal_chain": {"rate_hz": 100}, "target": "vt",
-    ...          "horizon_days": 365, "is_synthetic": False}
-    >>> check_contract(facts, facts)
-    []
-    """
-    for name in ("leads", "rate_hz"):
-        if card[name] != dataset[name]:
-            raise ExternalError(
-                f"{name} of the cohort must be {_shown(card[name])} as the model's card says, got "
-                f"{_shown(dataset[name])}. Prepare the cohort with `python -m workflow validate`."
-            )
-    chain, theirs = card["signal_chain"], dataset["signal_chain"]
-    differing = [name for name in {**chain, **theirs} if chain.get(name) != theirs.get(name)]
-    if differing:
-        name = differing[0]
-        raise ExternalError(
-            f"{name} of the signal chain must be {chain.get(name)} as the model's card says, got "
-            f"{theirs.get(name)}. Prepare the cohort with `python -m workflow validate`."
-        )
-    notes = _target_notes(card, dataset, accept_other_target)
-    sides = {"The model was trained on": card, "The cohort consists of": dataset}
-    return notes + [
-        f"{text} simulated patients." for text, is_of in sides.items() if is_of["is_synthetic"]
-    ]
-
-
-def _shown(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else f"{value}"
-
-
-def _target_notes(card: Mapping[str, Any], dataset: Mapping[str, Any], accept: bool) -> list[str]:
-    notes = []
-    for name in ("target", "horizon_days", "landmark_days"):
-        # A card without a landmark is older than landmarks.
-        expected, found = (facts.get(name, 0) for facts in (card, dataset))
-        if expected == found:
-            continue
-        if not accept:
-            raise ExternalError(
-                f"{name} of the cohort must be {expected} as the model's card says, got {found}. "
-                "Correct it, or declare it with other_target = accept."
-            )
-        notes.append(f"Declared: {name} is {found} in this cohort, {expected} in the model.")
-    return notes
-
-
-def check_overlap(
-    card: Mapping[str, Any],
-    records: pd.DataFrame,
-    *,
-    trained_patients: Iterable[str] = (),
-) -> str:
-    """Refuse a cohort that shares ECG files or patients with the training data.
-
-    Parameters
-    ----------
-    card
-        Of the bundle; ``trained_on.file_sha256``.
-    records
-        ``record_id, patient_id, file_sha256`` of the cohort.
-    trained_patients
-        Pseudonyms of the training patients. They can be compared only where both cohorts were
-        prepared with a secret key (``pseudonym_key``): a number such as P0001 is another person
-        in each cohort.
-
-    Returns
-    -------
-    str
-        What was compared, in words.
-
-    Raises
-    ------
-    ExternalError
-        With how many ECGs, or patients, are in both.
-    """
-    hashes = set(card["trained_on"]["file_sha256"])
-    seen = records[records["file_sha256"].isin(hashes)]
-    if len(seen):
-        raise ExternalError(
-            f"ECGs must not be among those the model was trained on, got {len(seen)} of "
-            f"{len(records)} (first: {seen['record_id'].iloc[0]}). Leave these patients out."
-        )
-    text = f"No ECG file of this cohort is among the {len(hashes)} of the training data"
-    theirs, ours = set(trained_patients), set(records["patient_id"])
-    if not all(map(_is_keyed, theirs | ours)) or not theirs:
-        return f"{text}; patients could not be compared (no pseudonyms made with one key)."
-    both = sorted(theirs & ours)
-    if both:
-        raise ExternalError(
-            f"patients must not be among those the model was trained on, got {len(both)} of "
-            f"{len(ours)} (first: {both[0]}). Leave them out."
-        )
-    return f"{text}, and no patient's pseudonym is."
-
-
-def _is_keyed(pseudonym: str) -> bool:
-    """Return whether a pseudonym is a keyed hash (P and 16 hexadecimal digits)."""
-    digits = pseudonym[1:]
-    return len(digits) == 16 and set(digits) <= set("0123456789abcdef")
 
 
 def covariates_for(
@@ -193,7 +59,7 @@ def covariates_for(
         for key in ("kind", "unit", "categories") if is_category else ("kind", "unit"):
             expected, found = (side[name].get(key) or "none" for side in (theirs, ours))
             if expected != found:
-                reasons.append(f"{key} of {name} must be {_shown(expected)}, got {_shown(found)}")
+                reasons.append(f"{key} of {name} must be {expected}, got {found}")
     needed = encoded.reindex(columns=list(card["covariate_names"]))
     n_imputed = needed.isna().sum().astype(int)
     imputed = pd.DataFrame({"covariate": needed.columns, "n_imputed": n_imputed.to_numpy()})
@@ -244,7 +110,7 @@ def validate_bundles(
     data: TrainingData,
     dataset: Mapping[str, Any],
     *,
-    impute_absent: bool = False,
+    absent_covariates: str = "refuse",
 ) -> Validation:
     """Score a cohort by every bundle whose covariates it has.
 
@@ -256,8 +122,8 @@ def validate_bundles(
         The cohort, with all its encoded covariates.
     dataset
         Its ``dataset.json``.
-    impute_absent
-        As :func:`covariates_for`.
+    absent_covariates
+        ``refuse`` or ``impute``, see :func:`covariates_for`.
 
     Returns
     -------
@@ -270,10 +136,11 @@ def validate_bundles(
         If no bundle can score.
     """
     predictions, imputed, refused = [], [], {}
+    is_imputed = absent_covariates == "impute"
     for variant, folder in folders.items():
         card = load_card(folder)
         needed, counts, reason = covariates_for(
-            card, data.covariates, dataset["covariates"], impute_absent=impute_absent
+            card, data.covariates, dataset["covariates"], impute_absent=is_imputed
         )
         if reason:
             refused[variant] = reason

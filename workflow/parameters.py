@@ -210,7 +210,7 @@ class ExternalParameters:
     )
     absent_covariates: str = parameter(
         "refuse",
-        "a model whose covariate the cohort lacks; impute: its training mean",
+        "a covariate that the cohort lacks; impute: the training mean",
         choices=("refuse", "impute"),
     )
     n_update_folds: int = parameter(5, "folds in which updating is judged", minimum=2)
