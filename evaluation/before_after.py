@@ -80,6 +80,13 @@ def before_after(
     return pd.DataFrame(rows)
 
 
+def fitted_maps(patients: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """Return the parameters of all folds and methods, as `recalibrated`; without any, no row."""
+    if not len(methods):
+        return recalibrated(patients.iloc[:0], "intercept")[1]
+    return pd.concat([recalibrated(patients, name)[1] for name in methods], ignore_index=True)
+
+
 def with_updates(metrics: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
     """Return the `metrics` of the evaluation and, below, the rows of `before_after` that follow.
 
