@@ -97,7 +97,10 @@ class PreparationParameters:
     protocol: str = parameter(
         "cross_validation",
         "how patients are split",
-        choices=("cross_validation", "hold_out"),
+        choices=("cross_validation", "hold_out", "leave_one_site_out"),
+    )
+    site_column: str = parameter(
+        "site", "column of the patients that names the site (leave_one_site_out only)"
     )
     n_folds: int = parameter(5, "outer folds of the cross-validation", minimum=2)
     n_inner_folds: int = parameter(

@@ -54,6 +54,7 @@ TABLES = {
             "event": "integer",
             "duration_days": "number",
             "event_component": "text",
+            "site": "text",
             "has_icd_at_index": "integer",
             "icd_during_follow_up": "integer",
         },
