@@ -54,8 +54,8 @@ class Cohort:
         and verdicts where declared, and, private, ``path`` and ``record`` (which recording of the
         file; empty where it holds one).
     identifiers
-        One row an ECG: ``record_id``, ``patient_id``, ``original_patient_id``, ``path``. For
-        ``private/`` only.
+        One row an ECG: ``record_id``, ``patient_id``, ``original_patient_id``, ``path``, and
+        ``original_site`` where sites are known. For ``private/`` only.
     rule_notes
         What each exclusion should be checked for; empty texts where nothing.
     flow
@@ -258,6 +258,10 @@ def _pseudonymised(
     keys += "\n" + ecgs.groupby(keys).cumcount().astype(str)
     record_ids = pseudonyms(keys, "R", 5, key=key)
     patients = patients.assign(patient_id=patients["original_patient_id"].map(patient_ids))
+    identifiers = ["record_id", "patient_id", "original_patient_id", "path", "record"]
+    if "site" in patients:
+        patients, ecgs = _without_names_of_sites(patients, ecgs)
+        identifiers.append("original_site")
     records = ecgs.assign(
         record_id=keys.map(record_ids), patient_id=ecgs["original_patient_id"].map(patient_ids)
     ).sort_values("record_id", ignore_index=True)
@@ -269,6 +273,17 @@ def _pseudonymised(
         definition=definition,
         patients=patients.sort_values("patient_id", ignore_index=True)[[*first, *others]],
         records=records[columns],
-        identifiers=records[["record_id", "patient_id", "original_patient_id", "path", "record"]],
+        identifiers=records[identifiers],
         rule_notes=rule_notes,
     )
+
+
+def _without_names_of_sites(
+    patients: pd.DataFrame, ecgs: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the patients with labels ``site 1``, ..., and the ECGs with ``original_site``."""
+    named = pseudonyms(patients["site"].dropna(), "", 1)
+    labels = {name: f"site {number}" for name, number in named.items()}
+    original = patients.set_index("original_patient_id")["site"]
+    ecgs = ecgs.assign(original_site=ecgs["original_patient_id"].map(original))
+    return patients.assign(site=patients["site"].map(labels)), ecgs

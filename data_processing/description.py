@@ -49,11 +49,11 @@ def describe_dataset(
         label += f" within {horizon} days"
     if landmark:
         label += f" of a landmark {landmark} days after the index date"
-    split = (
-        f"Every patient is scored out of fold ({n_folds} folds by patient)."
-        if protocol == "cross_validation"
-        else "One hold-out of patients is scored; one split cannot carry a claim."
-    )
+    split = {
+        "cross_validation": f"Every patient is scored out of fold ({n_folds} folds by patient).",
+        "leave_one_site_out": "Every patient is scored by a model that saw nobody of that site.",
+        "hold_out": "One hold-out of patients is scored; one split cannot carry a claim.",
+    }[protocol]
     return {
         "cohort": definition.name,
         "title": definition.title,

@@ -91,6 +91,7 @@ def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> Coh
         "ecg_record_column": check.text(columns, "ecg_record", "columns"),
         "recorded_at_column": check.text(columns, "ecg_date", "columns"),
         "ecg_paced_column": check.text(columns, "ecg_paced", "columns"),
+        "site_column": check.text(columns, "site", "columns"),
         "signals": read_signals(content, check),
         "pseudonym_key": read_key_path(content, path, check),
         **outcome,
@@ -105,6 +106,7 @@ def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> Coh
     known |= {definition.prior_event_column, *(column for _, column in definition.device_columns)}
     taken = {definition.patient_column, *definition.outcome_columns}
     taken |= known if "event_types" in outcome else set()
+    taken |= {"site"} if definition.site_column else set()  # the name of the label
     has_dates = "event_types" in outcome
     covariates = _covariates(content.get("covariates"), taken - {""}, has_dates, check)
     rules = read_exclusions(

@@ -21,7 +21,9 @@ KEYS = {
         *("exclusions", "devices", "ecgs_with_device", "signals", "pseudonym_key"),
     ),
     "tables": ("patients", "ecgs"),
-    "columns": ("patient", "ecg_patient", "ecg_file", "ecg_record", "ecg_date", "ecg_paced"),
+    "columns": (
+        *("patient", "ecg_patient", "ecg_file", "ecg_record", "ecg_date", "ecg_paced", "site"),
+    ),
     "signals": ("unit", "rate_hz", "leads"),
     "outcome": (
         *("column", "words", "uncertain", "missing", "event_type", "events", "competing"),

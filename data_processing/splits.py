@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-PROTOCOLS = ("cross_validation", "hold_out")
+BY_SITE = "leave_one_site_out"
+PROTOCOLS = ("cross_validation", "hold_out", BY_SITE)
 SPLIT_COLUMNS = ("patient_id", "repeat", "fold", "inner_fold", "role")
 
 
@@ -28,12 +30,13 @@ def make_splits(
     ----------
     patients
         One row a patient: ``patient_id``, ``outcome`` (0/1, missing where the status at the
-        horizon is unknown).
+        horizon is unknown); ``site`` (none missing) for ``leave_one_site_out``.
     protocol
-        ``cross_validation`` (each patient is tested once a repeat) or ``hold_out`` (one fold,
-        ``test_fraction`` of the patients is tested).
+        ``cross_validation`` (each patient is tested once a repeat), ``hold_out`` (one fold,
+        ``test_fraction`` of the patients is tested) or ``leave_one_site_out`` (each site is one
+        test fold, in the order of ``site_names``, however few events it has; one repeat).
     n_folds
-        Outer folds of the cross-validation.
+        Outer folds of the cross-validation; elsewhere without meaning.
     n_repeats
         Repeats with other random folds (or another random hold-out set).
     n_inner_folds
@@ -64,7 +67,6 @@ def make_splits(
     share = 1 / n_folds if protocol == "cross_validation" else test_fraction
     ids = ordered["patient_id"].to_numpy(dtype=object)
     outcome = ordered["outcome"].to_numpy(dtype=np.int8)
-    n_outer = n_folds if protocol == "cross_validation" else 1
     frames = []
     for repeat in range(n_repeats):
         rng = np.random.default_rng([seed, repeat])
@@ -73,6 +75,12 @@ def make_splits(
             _check_events(outcome, n_folds, "n_folds")
             outer = StratifiedKFold(n_folds, shuffle=True, random_state=_random_state(rng))
             test_sets = [test for _, test in outer.split(ids, outcome)]
+        elif protocol == BY_SITE:
+            names = site_names(ordered)
+            test_sets = [np.flatnonzero(ordered["site"].astype(str) == name) for name in names]
+            place = {name: number for number, name in enumerate(names)}
+            site_of = patients.set_index("patient_id")["site"].astype(str).map(place)
+            test_fold = site_of.reindex(unknown).to_numpy()
         else:
             everyone = np.arange(len(ids))
             state = _random_state(rng)
@@ -80,8 +88,8 @@ def make_splits(
                 everyone, test_size=test_fraction, stratify=outcome, random_state=state
             )
             test_sets = [test]
-        for fold in range(n_outer):
-            inner_fold = _inner_folds(outcome, test_sets[fold], n_inner_folds, rng)
+        for fold, test in enumerate(test_sets):
+            inner_fold = _inner_folds(outcome, test, n_inner_folds, rng)
             role = np.select([inner_fold < 0, inner_fold == 0], ["test", "validation"], "train")
             columns = (ids, repeat, fold, inner_fold, role.astype(object))
             frames.append(pd.DataFrame(dict(zip(SPLIT_COLUMNS, columns, strict=True))))
@@ -90,6 +98,31 @@ def make_splits(
             if len(unknown):
                 frames.append(pd.DataFrame(dict(zip(SPLIT_COLUMNS, columns, strict=True))))
     return pd.concat(frames, ignore_index=True)
+
+
+def site_names(patients: pd.DataFrame) -> list[str]:
+    """Return the sites in the order of their folds: by name, "site 2" before "site 10".
+
+    Raises
+    ------
+    ValueError
+        If there is no column ``site``, a patient has none, or there are fewer than two.
+    """
+    if "site" not in patients:
+        raise ValueError(
+            "site_column must be a column of the patients, got none of that name. Add `site` to "
+            "`columns` in the mapping file, or name the column."
+        )
+    n_unknown = int(patients["site"].isna().sum())
+    names = patients["site"].dropna().astype(str).unique()
+    if n_unknown or len(names) < 2:
+        raise ValueError(
+            f"site must be known for every patient, with two sites or more, got {len(names)} sites "
+            f"and {n_unknown} patients without. Complete the column, or use cross_validation."
+        )
+    return sorted(
+        names, key=lambda name: [int(x) if x.isdigit() else x for x in re.split(r"(\d+)", name)]
+    )
 
 
 def _random_state(rng: np.random.Generator) -> int:
@@ -150,6 +183,10 @@ def _check_parameters(
     for name, value, is_met, rule in rules:
         if not is_met:
             raise ValueError(f"{name} must be {rule}, got {value}. Change the parameter.")
+    if protocol == BY_SITE and n_repeats != 1:
+        raise ValueError(
+            f"n_repeats must be 1 for {BY_SITE}, got {n_repeats}. There is one way to do it."
+        )
     if patients["patient_id"].duplicated().any():
         n_repeated = int(patients["patient_id"].duplicated().sum())
         raise ValueError(

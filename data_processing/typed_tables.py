@@ -36,6 +36,8 @@ def read_patients(
         else:
             columns[column] = parse_covariate(table[column], item, name, problems)
     columns |= {column: table[column] for column in definition.descriptive_columns}
+    if definition.site_column:
+        columns["site"] = table[definition.site_column].where(lambda cells: cells != "")
     return pd.DataFrame({**columns, **outcome})
 
 

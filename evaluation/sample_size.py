@@ -182,7 +182,7 @@ def expected_shrinkage(
     )
 
 
-def auroc_standard_error(auroc: float, *, n_patients: int, prevalence: float) -> float:
+def auroc_standard_error(auroc: float, *, n_patients: float, prevalence: float) -> float:
     """Return the standard error an AUROC will have in a sample of a given size.
 
     The formula of Newcombe 2006 (method 4, doi 10.1002/sim.2324), which Riley et al. 2021 (doi
@@ -198,6 +198,51 @@ def auroc_standard_error(auroc: float, *, n_patients: int, prevalence: float) ->
     spread = 1 + half * (1 - auroc) / (2 - auroc) + half * auroc / (1 + auroc)
     variance = auroc * (1 - auroc) * spread / (n_patients**2 * prevalence * (1 - prevalence))
     return math.sqrt(variance)
+
+
+def events_for_width(
+    width: float, *, auroc: float, prevalence: float, confidence: float = 0.95
+) -> tuple[int, int]:
+    """Return the patients and events at which an AUROC gets an interval of a given width.
+
+    The second criterion of Riley et al. 2021 (doi 10.1002/sim.9025) for external validation.
+
+    Parameters
+    ----------
+    width : float in (0, 1)
+        Upper minus lower bound of the interval.
+    auroc, prevalence : float
+        Expected in the cohort, as :func:`cox_snell_r2`.
+    confidence : float
+        Level of the interval.
+
+    Returns
+    -------
+    n_patients, n_events : int
+
+    Raises
+    ------
+    ValueError
+        If `width`, `auroc` or `prevalence` is out of range.
+
+    Examples
+    --------
+    >>> events_for_width(0.1, auroc=0.8, prevalence=0.018)
+    (4252, 77)
+    """
+    if not 0 < width < 1:
+        raise ValueError(f"width must be above 0 and below 1, got {width:g}. Pass for example 0.1.")
+    z = float(norm.ppf(0.5 + confidence / 2))
+
+    def excess(n: float) -> float:
+        error = auroc_standard_error(auroc, n_patients=n, prevalence=prevalence)
+        return 2 * z * error - width
+
+    highest = 16.0
+    while excess(highest) > 0:
+        highest *= 2
+    n_patients = math.ceil(brentq(excess, 2.0, highest) if excess(2.0) > 0 else 2)
+    return n_patients, math.ceil(n_patients * prevalence)
 
 
 def count_parameters(covariates: Iterable[Mapping[str, Any]]) -> int:

@@ -102,6 +102,7 @@ def evaluate(
     *,
     rule: tuple[str, pd.Series] | None = None,
     subgroups: pd.DataFrame | None = None,
+    thresholds: pd.DataFrame | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Return every table of the evaluation.
 
@@ -121,6 +122,9 @@ def evaluate(
         :func:`evaluation.net_benefit.limit_rule`.
     subgroups : pandas.DataFrame, optional
         Labels by patient; see :func:`evaluation.subgroups.subgroup_labels`.
+    thresholds : pandas.DataFrame, optional
+        Thresholds that were fixed before, of a frozen model, in the layout of
+        :func:`evaluation.thresholds.choose_thresholds`; then no training rows are needed.
 
     Returns
     -------
@@ -128,8 +132,8 @@ def evaluate(
         `metrics` (`variant, target, level, subgroup, metric, method, threshold, estimate, ci_low,
         ci_high, n, n_events`), `comparisons`, `claims`, `thresholds`, `patients` (test scores and
         decisions), `roc`, `precision_recall`, `calibration_curve`, `decision_curve`,
-        `risk_histogram`, `explorer`, `operating_points`, `subgroups` (also in `metrics`, without
-        p-values). All start with `target` and `variant` (or `new, reference`).
+        `risk_histogram`, `explorer`, `operating_points` (not with given thresholds), `subgroups`
+        (also in `metrics`, without p-values). All start with `target` and `variant` (or `new, reference`).
 
     Raises
     ------
@@ -145,13 +149,15 @@ def evaluate(
             "predictions must hold rows with role 'test', got none. Write the test predictions "
             "of stage 02."
         )
-    thresholds = choose_thresholds(
-        patients[patients["role"].isin(TRAINING_ROLES)],
-        rule=settings.threshold_rule,
-        target=settings.threshold_target,
-    )
-    test = apply_thresholds(patients[is_test], thresholds)
-    test = _in_order_of(predictions, test)
+    chosen = {}
+    if thresholds is None:
+        thresholds = choose_thresholds(
+            patients[patients["role"].isin(TRAINING_ROLES)],
+            rule=settings.threshold_rule,
+            target=settings.threshold_target,
+        )
+        chosen = {"operating_points": operating_points(patients, plan=settings.plan)}
+    test = _in_order_of(predictions, apply_thresholds(patients[is_test], thresholds))
     records = predictions[predictions["role"] == "test"]
     collected: dict[str, list[pd.DataFrame]] = {}
     for (target, variant), rows in test.groupby(["target", "variant"], sort=False):
@@ -165,11 +171,11 @@ def evaluate(
             )
     result = {name: pd.concat(parts, ignore_index=True) for name, parts in collected.items()}
     comparisons, claims = compare_all(test, settings)
+    result |= chosen
     return result | {
         "comparisons": comparisons,
         "claims": claims,
         "thresholds": thresholds,
-        "operating_points": operating_points(patients, plan=settings.plan),
         "patients": test,
     }
 

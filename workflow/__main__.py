@@ -1,4 +1,4 @@
-"""The command line: ``python -m workflow run | status | compare | checklist | predict | ...``."""
+"""The command line: ``python -m workflow run | validate | status | compare | checklist | ...``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import argparse
 import difflib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from workflow import notebooks
 from workflow.artifacts import PROJECT_ROOT, Artifacts, atomic_path
+from workflow.external import STAGES_OF_VALIDATION, find_model_run, parameters_of, summary_lines
 from workflow.parameter_rules import ParameterError, rule_of
 from workflow.parameters import PUBLIC_COHORTS
 from workflow.profiles import load_profile, profile_names, resolve, settable
-from workflow.stages import plan
+from workflow.stages import Step, plan
 
 _ANSWERS = "YAML file of your texts for the checklists, by item; kept in the run folder"
 
@@ -31,12 +33,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--variants", nargs="+", help="variants to train")
     run.add_argument("--answers", default="", help=_ANSWERS)
     run.add_argument("--no-reuse", action="store_true", help="run every step, changed or not")
-    flags = run.add_argument_group("parameters of the notebooks (they override the profile)")
-    for name, places in settable().items():
-        item = places[0][1]
-        where = ", ".join(notebook[:2] for notebook, _ in places)
-        text = f"{item.metadata['meaning']} [{rule_of(item)}; default {item.default}; {where}]"
-        flags.add_argument(_flag(name), dest=f"p_{name}", help=text.replace("%", "%%"))
+    _add_flags(run, settable())
+    validate = commands.add_parser(
+        "validate", help="judge the finished models of a run on another cohort", allow_abbrev=False
+    )
+    validate.add_argument("model_run", help="name or folder of the run with the models")
+    validate.add_argument("--name", default="", help="folder below runs/; default: both names")
+    validate.add_argument("--no-reuse", action="store_true", help="run every step again")
+    _add_flags(validate, settable(STAGES_OF_VALIDATION))
     status = commands.add_parser("status", help="what a run has done, and what has changed since")
     status.add_argument("name", help="name of the run")
     compare = commands.add_parser("compare", help="what differs between two runs, and by how much")
@@ -63,6 +67,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_flags(parser: argparse.ArgumentParser, known: Mapping[str, list[Any]]) -> None:
+    """Add one flag for every parameter."""
+    flags = parser.add_argument_group("parameters of the notebooks (they override the profile)")
+    for name, places in known.items():
+        item = places[0][1]
+        where = ", ".join(notebook[:2] for notebook, _ in places)
+        text = f"{item.metadata['meaning']} [{rule_of(item)}; default {item.default}; {where}]"
+        flags.add_argument(_flag(name), dest=f"p_{name}", help=text.replace("%", "%%"))
+
+
+def _given(options: argparse.Namespace) -> dict[str, str]:
+    """Return the parameters named on the command line."""
+    return {
+        key[2:]: value
+        for key, value in vars(options).items()
+        if key.startswith("p_") and value is not None
+    }
+
+
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -72,12 +95,7 @@ def _run(options: argparse.Namespace) -> None:
     from workflow.runner import Runner
 
     profile = load_profile(options.profile)
-    given = {
-        key[2:]: value
-        for key, value in vars(options).items()
-        if key.startswith("p_") and value is not None
-    }
-    parameters = resolve(profile, given)
+    parameters = resolve(profile, _given(options))
     steps = plan(options.variants or profile.variants, first=options.first, only=options.only)
     cohort = parameters["01_prepare_data"]["cohort"]
     name = options.name or "-".join(
@@ -93,6 +111,25 @@ def _run(options: argparse.Namespace) -> None:
     Runner(run, parameters, header, reuse=not options.no_reuse).execute(steps)
     if run.path("metrics").exists():
         print(_summary(run))
+
+
+def _validate(options: argparse.Namespace) -> None:
+    """Prepare the cohort as the models' cards say, then judge the models on it."""
+    from workflow.runner import Runner
+
+    model_run = find_model_run(options.model_run)
+    parameters = parameters_of(model_run, _given(options))
+    cohort = Path(parameters["01_prepare_data"]["cohort"]).stem
+    name = options.name or f"{model_run.name}-on-{cohort}"
+    run = Artifacts(Path("runs") / name)
+    if run.directory.resolve() == model_run:
+        raise ParameterError("--name must not be the run of the models. Choose another name.")
+    about = f"The models of {model_run.name}, frozen, on the cohort {cohort}."
+    sys.stderr.write(f"Run {name}: {about}\n")
+    header = {"name": name, "profile": "external validation", "about": about}
+    steps = [Step(stage) for stage in STAGES_OF_VALIDATION]
+    Runner(run, parameters, header, reuse=not options.no_reuse).execute(steps)
+    print("\n".join(summary_lines(run)))
 
 
 def _summary(run: Artifacts) -> str:
@@ -178,7 +215,8 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _unknown_flags(words: Sequence[str]) -> str:
     """Return the sentence for flags that do not exist, with the nearest ones."""
-    known = [_flag(name) for name in settable()] + ["--profile", "--name", "--from", "--only"]
+    names = {**settable(), **settable(STAGES_OF_VALIDATION)}
+    known = [_flag(name) for name in names] + ["--profile", "--name", "--from", "--only"]
     known += ["--answers"]
     lines: list[str] = []
     for word in words:
@@ -189,6 +227,7 @@ def _unknown_flags(words: Sequence[str]) -> str:
 
 _COMMANDS = {
     "run": _run,
+    "validate": _validate,
     "status": _status,
     "compare": _compare,
     "checklist": _checklist,

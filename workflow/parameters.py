@@ -97,7 +97,10 @@ class PreparationParameters:
     protocol: str = parameter(
         "cross_validation",
         "how patients are split",
-        choices=("cross_validation", "hold_out"),
+        choices=("cross_validation", "hold_out", "leave_one_site_out"),
+    )
+    site_column: str = parameter(
+        "site", "column of the patients that names the site (leave_one_site_out only)"
     )
     n_folds: int = parameter(5, "outer folds of the cross-validation", minimum=2)
     n_inner_folds: int = parameter(
@@ -197,3 +200,40 @@ class ExplanationParameters:
         50, "training patients the SHAP values are measured against", minimum=2
     )
     seed: int = parameter(0, "seed of the choice of ECGs and background", minimum=0)
+
+
+@dataclass(frozen=True)
+class ExternalParameters:
+    """Parameters of ``05_validate_external``."""
+
+    run_directory: str = parameter(
+        "runs/external", "folder of this run, below the project's root or absolute"
+    )
+    model_run: str = parameter(
+        "runs/quickstart", "folder of the run whose models are judged, frozen as they are"
+    )
+    other_target: str = parameter(
+        "refuse",
+        "another target or horizon than the model's: accept declares it",
+        choices=("refuse", "accept"),
+    )
+    absent_covariates: str = parameter(
+        "refuse",
+        "a covariate that the cohort lacks; impute: the training mean",
+        choices=("refuse", "impute"),
+    )
+    n_update_folds: int = parameter(5, "folds in which updating is judged", minimum=2)
+    new_variant: str = parameter(
+        "ecg_covariates", "model of the primary comparison", choices=VARIANTS
+    )
+    reference_variant: str = parameter("clinical", "what it is compared with", choices=VARIANTS)
+    margin: float = parameter(
+        0.05, "AUROC gain under which the ECG 'does not add'", above=0.0, below=1.0
+    )
+    risk_low: float = parameter(
+        0.02, "lowest risk of the decision curve at which one might act", above=0.0, below=1.0
+    )
+    risk_high: float = parameter(0.4, "highest such risk", above=0.0, below=1.0)
+    confidence: float = parameter(0.95, "level of all intervals", above=0.5, below=1.0)
+    n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
+    seed: int = parameter(0, "seed of the bootstrap and of the folds for updating", minimum=0)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from workflow.parameter_rules import ParameterError, build, is_file_name, unknown_name
-from workflow.stages import STAGES
+from workflow.stages import STAGES, Stage
 
 _PROFILES = Path(__file__).with_name("profiles.toml")
-_FIXED = ("run_directory", "variant")  # set by the runner
+_FIXED = ("run_directory", "variant", "model_run")  # set by the runner
 _WORDS = {"true": True, "false": False}
 
 
@@ -51,10 +51,10 @@ def load_profile(name: str) -> Profile:
     return Profile(name, about, variants, {short[key]: value for key, value in content.items()})
 
 
-def settable() -> dict[str, list[tuple[str, Field[Any]]]]:
-    """Return every parameter a user may set: name -> [(notebook, field)]."""
+def settable(stages: Sequence[Stage] = STAGES) -> dict[str, list[tuple[str, Field[Any]]]]:
+    """Return every parameter a user may set in some stages: name -> [(notebook, field)]."""
     found: dict[str, list[tuple[str, Field[Any]]]] = {}
-    for stage in STAGES:
+    for stage in stages:
         for item in fields(stage.parameters):
             if item.name not in _FIXED:
                 found.setdefault(item.name, []).append((stage.notebook, item))
@@ -76,7 +76,9 @@ def from_text(item: Field[Any], text: str) -> Any:
     return str(Path(text).resolve()) if is_file_name(item, text) else text
 
 
-def resolve(profile: Profile, given: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def resolve(
+    profile: Profile, given: Mapping[str, str], stages: Sequence[Stage] = STAGES
+) -> dict[str, dict[str, Any]]:
     """Return the parameters of every notebook: defaults, then profile, then the command line.
 
     Parameters
@@ -86,16 +88,18 @@ def resolve(profile: Profile, given: Mapping[str, str]) -> dict[str, dict[str, A
     given
         Words from the command line by parameter name; a name several notebooks share, such as
         ``seed``, is set in all of them.
+    stages
+        Which notebooks will be run.
 
     Raises
     ------
     ParameterError
         Listing every unknown name and wrong value of all stages at once.
     """
-    known = settable()
+    known = settable(stages)
     problems = [unknown_name(name, known, "any stage") for name in given if name not in known]
     resolved: dict[str, dict[str, Any]] = {}
-    for stage in STAGES:
+    for stage in stages:
         values = dict(profile.overrides.get(stage.notebook, {}))
         for name, text in given.items():
             for notebook, item in known.get(name, []):

@@ -145,7 +145,8 @@ class Runner:
                 "--only)."
             )
         given = {name: value for name, value in values.items() if name != "run_directory"}
-        data = fingerprint(source_data(values)) if not step.stage.requires else ""
+        is_outside = not step.stage.requires or "model_run" in values
+        data = fingerprint(source_data(values)) if is_outside else ""
         return {
             **notebook_parts(NOTEBOOKS / f"{step.stage.notebook}.ipynb"),
             "parameters": given,

@@ -17,6 +17,34 @@ class Table:
     optional: dict[str, str] = field(default_factory=dict)
 
 
+_EXTERNAL = "05_validate_external"
+_PREDICTIONS = {
+    "record_id": "text",
+    "patient_id": "text",
+    "repeat": "integer",
+    "fold": "integer",
+    "role": "text",
+    "seed": "integer",
+    "variant": "text",
+    "target": "text",
+    "horizon_days": "integer",
+    "y_true": "integer",
+    "y_score": "number",
+}
+_METRICS = {
+    "variant": "text",
+    "target": "text",
+    "level": "text",
+    "subgroup": "text",
+    "metric": "text",
+    "method": "text",
+    "threshold": "number",
+    "estimate": "number",
+    "ci_low": "number",
+    "ci_high": "number",
+    "n": "integer",
+    "n_events": "integer",
+}
 TABLES = {
     "patients": Table(
         "01_data/patients.parquet",
@@ -26,6 +54,7 @@ TABLES = {
             "event": "integer",
             "duration_days": "number",
             "event_component": "text",
+            "site": "text",
             "has_icd_at_index": "integer",
             "icd_during_follow_up": "integer",
         },
@@ -94,38 +123,13 @@ TABLES = {
     "predictions": Table(
         "02_models/{variant}/predictions.parquet",
         "02_train_model",
-        {
-            "record_id": "text",
-            "patient_id": "text",
-            "repeat": "integer",
-            "fold": "integer",
-            "role": "text",
-            "seed": "integer",
-            "variant": "text",
-            "target": "text",
-            "horizon_days": "integer",
-            "y_true": "integer",
-            "y_score": "number",
-        },
+        _PREDICTIONS,
         {"event": "integer", "duration_days": "number"},
     ),
     "metrics": Table(
         "03_evaluation/metrics.csv",
         "03_evaluate",
-        {
-            "variant": "text",
-            "target": "text",
-            "level": "text",
-            "subgroup": "text",
-            "metric": "text",
-            "method": "text",
-            "threshold": "number",
-            "estimate": "number",
-            "ci_low": "number",
-            "ci_high": "number",
-            "n": "integer",
-            "n_events": "integer",
-        },
+        _METRICS,
     ),
     "comparisons": Table("03_evaluation/comparisons.csv", "03_evaluate", {"metric": "text"}),
     "subgroups": Table(
@@ -154,6 +158,36 @@ TABLES = {
     "lead_shares": Table(
         "04_explanations/{variant}/lead_shares.csv", "04_explain", {"lead": "text"}
     ),
+    "external_predictions": Table(
+        "05_external/predictions.{variant}.parquet",
+        _EXTERNAL,
+        _PREDICTIONS,
+        {"event": "integer", "duration_days": "number"},
+    ),
+    "external_metrics": Table(
+        "05_external/metrics.csv", _EXTERNAL, {**_METRICS, "recalibration": "text"}
+    ),
+    "external_comparisons": Table("05_external/comparisons.csv", _EXTERNAL, {"metric": "text"}),
+    "external_calibration": Table(
+        "05_external/calibration.csv",
+        _EXTERNAL,
+        {"variant": "text", "recalibration": "text", "metric": "text", "estimate": "number"},
+    ),
+    "external_case_mix": Table(
+        "05_external/case_mix.csv",
+        _EXTERNAL,
+        {"what": "text", "mean_external": "number", "standardised_difference": "number"},
+    ),
+    "external_precision": Table(
+        "05_external/precision.csv",
+        _EXTERNAL,
+        {"expected_auroc": "number", "width_here": "number", "needed_events": "integer"},
+    ),
+    "external_imputed": Table(
+        "05_external/imputed.csv",
+        _EXTERNAL,
+        {"variant": "text", "covariate": "text", "n_imputed": "integer", "n": "integer"},
+    ),
 }
 
 DOCUMENTS = {
@@ -162,5 +196,6 @@ DOCUMENTS = {
     "training": ("02_models/{variant}/training.json", "02_train_model"),
     "claim": ("03_evaluation/claim.json", "03_evaluate"),
     "maps": ("04_explanations/{variant}/maps.json", "04_explain"),
+    "external": ("05_external/external.json", _EXTERNAL),
 }
 SIGNALS = "01_data/signals.npy"

@@ -17,6 +17,7 @@ from workflow.parameters import (
     VARIANTS,
     EvaluationParameters,
     ExplanationParameters,
+    ExternalParameters,
     PreparationParameters,
     TrainingParameters,
 )
@@ -87,6 +88,24 @@ STAGES = (
         per_variant=True,
     ),
 )
+# Not a stage of `run`: `validate` judges the models of one run on the cohort of another.
+EXTERNAL = Stage(
+    "05",
+    "05_validate_external",
+    "05_external",
+    ExternalParameters,
+    _DATA,
+    (
+        "external",
+        "external_metrics",
+        "external_comparisons",
+        "external_calibration",
+        "external_case_mix",
+        "external_precision",
+        "external_imputed",
+    ),
+)
+ALL_STAGES = (*STAGES, EXTERNAL)
 NETWORK_VARIANTS = tuple(variant for variant in VARIANTS if variant != "clinical")
 
 
@@ -123,7 +142,7 @@ class Step:
 def step_named(name: str) -> Step:
     """Return the step of a name such as ``02_train_model.ecg``."""
     notebook, _, variant = name.partition(".")
-    return Step(next(stage for stage in STAGES if stage.notebook == notebook), variant)
+    return Step(next(stage for stage in ALL_STAGES if stage.notebook == notebook), variant)
 
 
 def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[Step]:
@@ -157,7 +176,11 @@ def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[St
 
 
 def source_data(parameters: Mapping[str, Any]) -> list[Path]:
-    """Return the files and folders a cohort is read from, as far as they are on this machine."""
+    """Return what a stage reads outside of the run, as far as it is on this machine."""
+    if "model_run" in parameters:
+        return model_files(Path(parameters["model_run"]))
+    if "cohort" not in parameters:
+        return []
     cohort, root = parameters["cohort"], parameters["data_root"]
     if cohort == "synthetic_nicm":
         return []
@@ -171,6 +194,14 @@ def source_data(parameters: Mapping[str, Any]) -> list[Path]:
         return [locate_dataset(cohort, root)]
     except FileNotFoundError:
         return []
+
+
+def model_files(model_run: Path) -> list[Path]:
+    """Return the files of a run that an external validation reads: models, and their patients."""
+    patterns = ("card.json", "model.keras", "clinical_model.json", "predictions.parquet")
+    found = [path for name in patterns for path in model_run.glob(f"02_models/*/{name}")]
+    found += [model_run / "01_data" / name for name in ("dataset.json", "patients.parquet")]
+    return sorted(path for path in found if path.is_file())
 
 
 def _mapped_folder(mapping: Path) -> Path:

@@ -68,7 +68,7 @@ def test_splits_depend_on_the_seed_and_not_on_the_order_of_patients(patients, sp
         ),
         ({"n_inner_folds": 17}, "with the event outside the test set (16), got 17. Use fewer"),
         ({"n_folds": 1}, "n_folds must be at least 2, got 1."),
-        ({"protocol": "bootstrap"}, "protocol must be one of cross_validation, hold_out, got boot"),
+        ({"protocol": "bootstrap"}, "protocol must be one of cross_validation, hold_out, leave_"),
         ({"test_fraction": 1.0}, "test_fraction must be between 0 and 1, got 1.0."),
         ({"n_repeats": 0}, "n_repeats must be at least 1, got 0."),
     ],

@@ -6,13 +6,13 @@ import shutil
 import pytest
 
 from workflow import notebooks
-from workflow.stages import STAGES, plan
+from workflow.stages import ALL_STAGES, plan
 
 
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
     """Return a folder with copies of the notebooks that `check` looks at."""
-    for stage in STAGES:
+    for stage in ALL_STAGES:
         shutil.copy(notebooks.notebook_path(stage), tmp_path)
     monkeypatch.setattr(
         notebooks, "notebook_path", lambda stage: tmp_path / f"{stage.notebook}.ipynb"

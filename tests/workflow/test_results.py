@@ -16,7 +16,7 @@ from workflow.artifacts import PROJECT_ROOT, ArtifactError, Artifacts
 from workflow.record import Record, RunInUseError, status_of
 from workflow.results import Results, clear, difference, fingerprint, key_of, notebook_parts
 from workflow.runner import Runner
-from workflow.stages import STAGES, Step, source_data
+from workflow.stages import ALL_STAGES, STAGES, Step, source_data
 
 FIRST, SECOND = (replace(stage, per_variant=False) for stage in (STAGES[0], STAGES[2]))
 
@@ -196,7 +196,7 @@ def test_downloads_survive_clearing_and_are_not_kept_twice(tmp_path):
 
 
 def test_a_change_in_any_module_a_notebook_can_reach_changes_its_key():
-    for stage in STAGES:
+    for stage in ALL_STAGES:
         code = notebook_parts(PROJECT_ROOT / "notebooks" / f"{stage.notebook}.ipynb")["code"]
         assert not [name for name in code if name.startswith("workflow")]
     parts = notebook_parts(PROJECT_ROOT / "notebooks" / "02_train_model.ipynb")["code"]
