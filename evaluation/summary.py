@@ -133,7 +133,8 @@ def evaluate(
         ci_high, n, n_events`), `comparisons`, `claims`, `thresholds`, `patients` (test scores and
         decisions), `roc`, `precision_recall`, `calibration_curve`, `decision_curve`,
         `risk_histogram`, `explorer`, `operating_points` (not with given thresholds), `subgroups`
-        (also in `metrics`, without p-values). All start with `target` and `variant` (or `new, reference`).
+        (also in `metrics`, without p-values). All start with `target` and
+        `variant` (or `new, reference`).
 
     Raises
     ------
