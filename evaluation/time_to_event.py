@@ -199,8 +199,9 @@ def _notes(target: str, counts: dict[str, int]) -> pd.DataFrame:
         "their status then is unknown. They count up to the day they were last seen, which is "
         "right where being lost does not depend on the risk."
     )
+    n_known = n - counts["n_unknown"]
     notes = [
-        events_warning(n_events, n) if min(n_events, n - n_events) < MIN_EVENTS else "",
+        events_warning(n_events, n_known) if min(n_events, n_known - n_events) < MIN_EVENTS else "",
         unknown if counts["n_unknown"] else "",
         "" if counts["n_competing"] else NO_COMPETING,
     ]

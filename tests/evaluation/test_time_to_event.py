@@ -116,6 +116,17 @@ def test_shorter_horizons_only_with_ten_events_by_then(tables):
     assert few["cox"]["method"].str.startswith("not estimated:").all()
 
 
+def test_without_any_event_nothing_is_estimated_and_the_curves_are_flat():
+    tables = time_to_event(make_patients(n=60, hazard_days=1e9), SETTINGS)
+    rows = tables["survival_metrics"]
+    ranking = rows[rows["metric"].str.contains("uno|harrell|auroc")]
+    assert ranking["estimate"].isna().all()
+    assert ranking["method"].str.startswith("not estimable: no events to compare").all()
+    assert tables["notes"]["note"].iloc[0].startswith("0 events: no discrimination")
+    ax = plot_risk_group_curves(tables["cumulative_incidence"], variant="clinical")
+    assert ax.get_ylim() == (0, 5)
+
+
 def test_differences_are_paired_and_have_one_primary(tables):
     rows = tables["survival_comparisons"]
     assert list(rows) == COMPARISON_COLUMNS
