@@ -122,6 +122,7 @@ def _columns(guess: Guess) -> list[str]:
     lines += ["#   ecg_record: COLUMN that says which recording, where a file holds several"]
     hint = BY_NAME if guess.ecg_date else "date of the ECG; empty: undated"
     lines += [line("  ecg_date", guess.ecg_date, hint)]
+    lines += ["#   site: COLUMN of the hospital, for --protocol leave_one_site_out"]
     if guess.ecg_paced:
         return [*lines, line("  ecg_paced", guess.ecg_paced, f"0/1, flags the ECG; {BY_NAME}")]
     return [*lines, "#   ecg_paced: COLUMN (0/1) that marks paced ECGs"]
