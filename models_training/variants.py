@@ -12,7 +12,8 @@ import pandas as pd
 from scipy.special import expit
 from tqdm.auto import tqdm
 
-from models_training.clinical_model import fit_clinical, tune_clinical
+from models_training.clinical_model import fit_clinical
+from models_training.clinical_process import PENALTIES, fit_processes, fold_samples
 from models_training.fold_store import FOLDS, Checkpoint, FoldStore
 from models_training.inputs import TrainingData
 from models_training.settings import TrainingSettings
@@ -68,7 +69,8 @@ class VariantTraining:
     data : TrainingData
         The cohort with all its encoded covariates.
     splits : DataFrame
-        ``patient_id, repeat, fold, inner_fold, role``.
+        ``patient_id, repeat, fold, inner_fold, role``; a network is trained in the first repeats,
+        the clinical model in all.
     settings : TrainingSettings
         For networks; the clinical model takes its seed alone.
 
@@ -82,6 +84,8 @@ class VariantTraining:
         self, variant: str, data: TrainingData, splits: pd.DataFrame, settings: TrainingSettings
     ) -> None:
         self.variant, self.splits, self.settings = variant, splits, settings
+        if variant != "clinical":
+            self.splits = splits[splits["repeat"] < settings.n_network_repeats]
         self.covariate_names = columns_of(variant, list(data.covariates.columns))
         self.data = replace(data, covariates=data.covariates[self.covariate_names])
         self.trainer: NetworkTrainer | None = None
@@ -141,31 +145,30 @@ def _prediction_rows(
 
 def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     """Fit the LASSO in every fold; the penalty is chosen inside the training patients."""
-    outcome = data.patients["outcome"].to_numpy(int)
-    position = pd.Series(range(len(data.patients)), index=data.patients["patient_id"])
-    histories, predictions, fitted_on = [], [], {}
-    row_of = data.patient_row
-    for repeat, fold, part in _folds(splits):
-        training = part[part["role"] != "test"]
-        seen = position.loc[training["patient_id"]].to_numpy()
-        model, inner, history = tune_clinical(
-            data.covariates.iloc[seen], outcome[seen], training["inner_fold"].to_numpy()
-        )
-        logits = model.logits(data.covariates)
-        by_patient = np.full(len(position), np.nan)
-        by_patient[seen] = inner
-        train_rows = data.rows_of(training["patient_id"])
-        test_rows = data.rows_of(part.loc[part["role"] == "test", "patient_id"])
-        args = (repeat, fold)
+    keys, samples = fold_samples(splits, data.patients)
+    found = fit_processes(data.covariates.to_numpy(float), samples, progress="clinical folds")
+    predictions, fitted_on = [], {}
+    ids, row_of = data.patients["patient_id"].to_numpy(), data.patient_row
+    for number, key in enumerate(keys):
+        is_training = (samples.weights[number] > 0)[row_of]
+        train_rows, test_rows = np.flatnonzero(is_training), np.flatnonzero(~is_training)
+        inner, logits = found.inner_logits[number][row_of], found.logits[number][row_of]
         predictions += [
-            _prediction_rows(data, train_rows, by_patient[row_of[train_rows]], "validation", *args),
-            _prediction_rows(data, test_rows, logits[row_of[test_rows]], "test", *args),
+            _prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
+            _prediction_rows(data, test_rows, logits[test_rows], "test", *key),
         ]
-        histories.append(history.assign(repeat=repeat, fold=fold))
-        fitted_on[repeat, fold] = sorted(training["patient_id"])
-    history = pd.concat(histories, ignore_index=True)
-    penalty_c = history.loc[history.groupby(["repeat", "fold"])["val_loss"].idxmin(), "penalty_c"]
-    final = fit_clinical(data.covariates, outcome, penalty_c=float(penalty_c.median()))
+        fitted_on[key] = sorted(ids[samples.weights[number] > 0])
+    history = pd.DataFrame(
+        {
+            "repeat": np.repeat([repeat for repeat, _ in keys], len(PENALTIES)),
+            "fold": np.repeat([fold for _, fold in keys], len(PENALTIES)),
+            "penalty_c": np.tile(PENALTIES, len(keys)),
+            "val_loss": found.losses.ravel(),
+        }
+    )
+    penalty_c = np.array(PENALTIES)[found.best[:, 1]]
+    outcome = data.patients["outcome"].to_numpy(int)
+    final = fit_clinical(data.covariates, outcome, penalty_c=float(np.median(penalty_c)))
     about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
     table = pd.concat(predictions, ignore_index=True)
     roles = ("train", "validation")
