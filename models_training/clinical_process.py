@@ -202,7 +202,7 @@ def fold_samples(
 
 
 def stratified_folds(y_true: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a random fold of each patient, (n,), with the outcomes spread evenly over the folds."""
+    """Return a random fold of each patient, (n,); the outcomes are spread evenly over the folds."""
     order = rng.permutation(len(y_true))
     order = order[np.argsort(np.asarray(y_true)[order], kind="stable")]
     fold = np.empty(len(y_true), dtype=int)

@@ -22,10 +22,8 @@ def cohort():
 def test_complete_data_give_the_scores_of_scikit_learn(cohort):
     x, y = cohort
     ours = fit_clinical(x, y, penalty_c=0.3).logits(x)
-    theirs = make_pipeline(
-        StandardScaler(),
-        LogisticRegression(C=0.3, l1_ratio=1.0, solver="saga", max_iter=20_000, tol=1e-8),
-    ).fit(x, y)
+    lasso = LogisticRegression(C=0.3, l1_ratio=1.0, solver="saga", max_iter=20_000, tol=1e-8)
+    theirs = make_pipeline(StandardScaler(), lasso).fit(x, y)
     np.testing.assert_allclose(ours, theirs.decision_function(x), atol=1e-5)
 
 

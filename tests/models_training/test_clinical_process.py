@@ -61,7 +61,7 @@ def test_the_process_worked_step_by_step(cohort, split):
 
 
 def test_the_outcomes_of_tested_patients_change_nothing(cohort, split):
-    x, y = cohort
+    x, _ = cohort
     _, samples = split
     flipped = np.where(samples.weights > 0, samples.y_true, 1 - samples.y_true)
     other = PatientSamples(flipped, samples.weights, samples.inner_fold)
