@@ -30,7 +30,7 @@ def plot_instability(refits: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     x = np.repeat(risk, drawn.shape[1])
     ax.plot(x, drawn.ravel(), ".", color="#56B4E9", ms=2, alpha=0.15, rasterized=True)
     table = patient_instability(risk, drawn)
-    for name, label in (("low", "2.5 and 97.5 % of a patient's refits"), ("high", None)):
+    for name, label in (("low", "2.5 and 97.5 % of the refits (running median)"), ("high", None)):
         # One patient's quantile is ragged: a running median shows the course.
         smooth = table[name].rolling(max(5, len(table) // 15), center=True, min_periods=1).median()
         ax.plot(risk, smooth, color=ORANGE, lw=2, label=label)

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.special import expit
 from tqdm.auto import tqdm
 
+from models_training.clinical_coefficients import coefficient_table
 from models_training.clinical_model import fit_clinical
 from models_training.clinical_process import PENALTIES, fit_processes, fold_samples
 from models_training.fold_store import FOLDS, Checkpoint, FoldStore
@@ -47,6 +48,8 @@ class VariantFit:
         The one for new patients.
     about : dict
         Facts for the card: number of weights, epochs or penalty, kind of bundle.
+    coefficients : DataFrame or None
+        Of the clinical model, see `coefficient_table`.
     """
 
     variant: str
@@ -57,6 +60,7 @@ class VariantFit:
     fitted_roles: tuple[str, ...]
     model: Any
     about: dict[str, Any] = field(default_factory=dict)
+    coefficients: pd.DataFrame | None = None
 
 
 class VariantTraining:
@@ -146,7 +150,8 @@ def _prediction_rows(
 def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     """Fit the LASSO in every fold; the penalty is chosen inside the training patients."""
     keys, samples = fold_samples(splits, data.patients)
-    found = fit_processes(data.covariates.to_numpy(float), samples, progress="clinical folds")
+    values = data.covariates.to_numpy(float)
+    found = fit_processes(values, samples, progress="clinical folds")
     predictions, fitted_on = [], {}
     ids, row_of = data.patients["patient_id"].to_numpy(), data.patient_row
     for number, key in enumerate(keys):
@@ -172,7 +177,8 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
     table = pd.concat(predictions, ignore_index=True)
     roles = ("train", "validation")
-    return VariantFit("", [], history, table, fitted_on, roles, final, about)
+    coefficients = coefficient_table(final, found, values, samples.weights)
+    return VariantFit("", [], history, table, fitted_on, roles, final, about, coefficients)
 
 
 def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
