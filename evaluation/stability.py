@@ -46,8 +46,9 @@ def patient_instability(
 
     Examples
     --------
-    >>> patient_instability([0.2], [[0.1, 0.4]], threshold=0.3)[["mape", "changed"]].iloc[0].tolist()
-    [0.15, 0.5]
+    >>> table = patient_instability([0.25], [[0.125, 0.5]], threshold=0.3)
+    >>> table[["mape", "changed"]].iloc[0].tolist()
+    [0.1875, 0.5]
     """
     risk, drawn = _checked(original, refits)
     tail = (1 - confidence) / 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -120,6 +122,30 @@ def plot_permutations(
     size = pd.DataFrame({"n": [n], "n_events": [n_events]})
     title = f"{len(permuted)} permutations, everything refitted"
     return finish_axes(ax, size, title=title, x="mean AUROC within folds", y="permutations")
+
+
+def plot_stability(tables: Mapping[str, pd.DataFrame], axes: np.ndarray) -> np.ndarray:
+    """Draw the four figures of the clinical model's refits.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        `refits, permutations, learning_curve`; an empty learning curve (too few patients) leaves
+        its axes blank.
+    axes : array of Axes, shape (2, 2)
+        Where to draw.
+    """
+    refits = tables["refits"]
+    patients = refits[refits["refit"] == 0]
+    size = {"n": len(patients), "n_events": int(patients["y_true"].sum())}
+    plot_instability(refits, ax=axes[0, 0])
+    plot_error_by_risk(refits, ax=axes[0, 1])
+    if len(tables["learning_curve"]):
+        plot_learning_curve(tables["learning_curve"], **size, ax=axes[1, 0])
+    else:
+        axes[1, 0].set_axis_off()
+    plot_permutations(tables["permutations"], **size, ax=axes[1, 1])
+    return axes
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -168,10 +168,10 @@ def _regression_imputed(values: np.ndarray, is_training: np.ndarray) -> np.ndarr
     if np.isnan(known).all(axis=0).any():
         return values  # nothing to learn a column from: the mean rule takes over
     imputer = IterativeImputer(
-        max_iter=5, min_value=np.nanmin(known, axis=0), max_value=np.nanmax(known, axis=0)
+        max_iter=3, min_value=np.nanmin(known, axis=0), max_value=np.nanmax(known, axis=0)
     )
     with warnings.catch_warnings():
-        # Five rounds of chained regressions are the declared rule, converged or not.
+        # Three rounds of chained regressions are the declared rule, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
         imputer.fit(known)
         return imputer.transform(values)
