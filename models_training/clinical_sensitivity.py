@@ -167,9 +167,9 @@ def _regression_imputed(values: np.ndarray, is_training: np.ndarray) -> np.ndarr
     known = values[is_training]
     if np.isnan(known).all(axis=0).any():
         return values  # nothing to learn a column from: the mean rule takes over
-    imputer = IterativeImputer(
-        max_iter=3, min_value=np.nanmin(known, axis=0), max_value=np.nanmax(known, axis=0)
-    )
+    low, high = np.nanmin(known, axis=0), np.nanmax(known, axis=0)
+    high = np.maximum(high, low + 1e-9)  # scikit-learn refuses equal bounds of a constant column
+    imputer = IterativeImputer(max_iter=3, min_value=low, max_value=high)
     with warnings.catch_warnings():
         # Three rounds of chained regressions are the declared rule, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
