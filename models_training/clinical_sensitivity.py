@@ -174,4 +174,4 @@ def _regression_imputed(values: np.ndarray, is_training: np.ndarray) -> np.ndarr
         # Three rounds of chained regressions are the declared rule, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
         imputer.fit(known)
-        return imputer.transform(values)
+        return np.asarray(imputer.transform(values))
