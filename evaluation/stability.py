@@ -14,8 +14,6 @@ from evaluation.arrays import as_outcome, as_risk
 from evaluation.calibration import calibration_line_statistic
 from evaluation.weighted import Statistic, auroc_statistic, brier_statistic
 
-MIN_REFITS = 200  # under it the ends of a 95 % range rest on fewer than five refits each
-
 
 def patient_instability(
     original, refits, *, threshold: float | None = None, confidence: float = 0.95

@@ -16,10 +16,6 @@ STEPS = {
     "_mv": (0.1, "0.1 mV"),
     "_bpm": (10.0, "10 beats a minute"),
 }
-NOTE = (
-    "Penalised coefficients are shrunk towards 0 on purpose and have no valid p-values or "
-    "confidence intervals; the range over folds is no interval."
-)
 
 
 def coefficient_table(
