@@ -36,9 +36,22 @@ def pair_patients(new: pd.DataFrame, reference: pd.DataFrame) -> ScoredRows:
     Raises
     ------
     ValueError
-        If the patients (in the same repeats and folds) or their outcomes are not identical.
+        If the variants share no repeat, or the patients (in the same repeats and folds) or their
+        outcomes are not identical.
+
+    Notes
+    -----
+    Repeats that only one of them has are left out: a network is trained in fewer of them.
     """
     keys = ["repeat", "fold", "patient_id"]
+    repeats = sorted(set(new["repeat"]) & set(reference["repeat"]))
+    if not repeats:
+        raise ValueError(
+            "repeats must overlap in a paired comparison, got none that both variants have. "
+            "Predict both variants on the same splits."
+        )
+    n_repeats = max(rows["repeat"].nunique() for rows in (new, reference))
+    new, reference = (rows[rows["repeat"].isin(repeats)] for rows in (new, reference))
     columns = [*keys, "y_true", "y_score"]
     joined = new[columns].merge(
         reference[columns],
@@ -63,7 +76,8 @@ def pair_patients(new: pd.DataFrame, reference: pd.DataFrame) -> ScoredRows:
             "differ. Compare variants of the same target only."
         )
     names = {"y_true_new": "y_true", "y_score_new": "new", "y_score_reference": "reference"}
-    return ScoredRows(joined.rename(columns=names)[[*keys, "y_true", "new", "reference"]])
+    frame = joined.rename(columns=names)[[*keys, "y_true", "new", "reference"]]
+    return ScoredRows(frame, n_repeats)
 
 
 def paired_delong(

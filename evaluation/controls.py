@@ -77,7 +77,8 @@ def control_table(
     Parameters
     ----------
     tests : mapping of str to DataFrame
-        Test scores a variant: `patient_id, repeat, fold, y_true, y_score`; the folds are the same.
+        Test scores a variant: `patient_id, repeat, fold, y_true, y_score`; the folds of a repeat
+        are the same. Traits are tried in the repeats that all variants have.
     outcomes : pandas.Series
         0 or 1 by `patient_id`, of all patients.
     traits : pandas.DataFrame
@@ -91,7 +92,10 @@ def control_table(
         As :func:`control_rows` and :func:`score_row` describe.
     """
     rows = [score_row(variant, test, plan) for variant, test in tests.items()]
-    return pd.DataFrame(rows + control_rows(next(iter(tests.values())), outcomes, traits, plan))
+    shared = set.intersection(*(set(test["repeat"]) for test in tests.values()))
+    test = next(iter(tests.values()))
+    test = test[test["repeat"].isin(shared)]
+    return pd.DataFrame(rows + control_rows(test, outcomes, traits, plan))
 
 
 def control_rows(

@@ -29,9 +29,12 @@ class ScoredRows:
     frame : pandas.DataFrame
         `patient_id, repeat, fold, y_true` and one or more score columns; one row a patient (or a
         record) and repeat, role "test" only.
+    n_repeats_made : int
+        Repeats there were before those that another variant lacks were left out; 0: the same.
     """
 
     frame: pd.DataFrame
+    n_repeats_made: int = 0
 
     def __post_init__(self):
         require_columns(self.frame, ("patient_id", "repeat", "fold", "y_true"), name="test rows")
@@ -106,5 +109,8 @@ class ScoredRows:
         return None if np.isnan(matrix).any() else matrix
 
     def repeats_text(self) -> str:
-        """Return ", mean of R repeats" for several repeats, else nothing."""
-        return f", mean of {len(self.repeats)} repeats" if len(self.repeats) > 1 else ""
+        """Return ", mean of R repeats" for several repeats, and how many were left out, if any."""
+        n = len(self.repeats)
+        if self.n_repeats_made > n:
+            return f", mean of the {n} of {self.n_repeats_made} repeats that both have"
+        return f", mean of {n} repeats" if n > 1 else ""

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
-PENALTIES = tuple(np.logspace(-2.0, 1.0, 13))  # inverse strength C; small = strong
+from models_training.clinical_process import mean_imputed, moments
+from models_training.penalised_logistic import fit_paths
 
 
 @dataclass(frozen=True)
@@ -75,52 +73,14 @@ def fit_clinical(
     ----------
     Tibshirani 1996, doi 10.1111/j.2517-6161.1996.tb02080.x.
     """
-    mean = covariates.mean().fillna(0.0)
-    # The SD after mean imputation, as the regression will see it.
-    scale = covariates.fillna(mean).std(ddof=0)
-    scale = scale.where(scale > 0, 1.0)
-    scaled = ((covariates - mean) / scale).fillna(0.0).to_numpy(float)
-    model = LogisticRegression(
-        C=penalty_c, l1_ratio=1.0, solver="saga", max_iter=20_000, tol=1e-4, random_state=0
-    )
-    model.fit(scaled, np.asarray(y_true, int))
+    values, weights = covariates.to_numpy(float), np.ones((1, len(covariates)))
+    mean, scale = moments(values, weights)
+    path = fit_paths(mean_imputed(values, weights), y_true, weights, penalties_c=[penalty_c])
     return ClinicalModel(
         tuple(covariates.columns),
-        tuple(mean.tolist()),
-        tuple(scale.tolist()),
-        tuple(model.coef_[0].tolist()),
-        float(np.ravel(model.intercept_)[0]),
+        tuple(mean[0].tolist()),
+        tuple(scale[0].tolist()),
+        tuple(path[0, 0, 1:].tolist()),
+        float(path[0, 0, 0]),
         float(penalty_c),
     )
-
-
-def tune_clinical(
-    covariates: pd.DataFrame, y_true: np.ndarray, inner_fold: np.ndarray
-) -> tuple[ClinicalModel, np.ndarray, pd.DataFrame]:
-    """Choose the penalty by inner folds of the training patients and fit on all of them.
-
-    Parameters
-    ----------
-    covariates, y_true
-        As for `fit_clinical`, training patients only.
-    inner_fold : int array of shape (n_patients,)
-        Inner fold of each.
-
-    Returns
-    -------
-    model, inner_logits, history
-        The model at the best penalty; each training patient's logit from the inner fold that left
-        it out (n_patients,); ``penalty_c, val_loss`` (mean log loss of the left-out patients).
-    """
-    y_true = np.asarray(y_true, int)
-    out_of_fold = np.zeros((len(PENALTIES), len(y_true)))
-    for fold in np.unique(inner_fold):
-        left_out = inner_fold == fold
-        for row, penalty_c in enumerate(PENALTIES):
-            model = fit_clinical(covariates[~left_out], y_true[~left_out], penalty_c=penalty_c)
-            out_of_fold[row, left_out] = model.logits(covariates[left_out])
-    losses = [log_loss(y_true, expit(logits), labels=[0, 1]) for logits in out_of_fold]
-    best = int(np.argmin(losses))
-    history = pd.DataFrame({"penalty_c": PENALTIES, "val_loss": losses})
-    model = fit_clinical(covariates, y_true, penalty_c=PENALTIES[best])
-    return model, out_of_fold[best], history

@@ -70,6 +70,8 @@ class TrainingSettings:
         See `EpochBatches`.
     precision : str
         ``auto`` (mixed bfloat16 where the processor has it), ``float32`` or ``mixed_bfloat16``.
+    n_network_repeats : int
+        Repeats of the split a network is trained in.
     run_eagerly : bool
         Without compiling the graph; pays for tiny models only.
     seed : int
@@ -83,6 +85,7 @@ class TrainingSettings:
     weight_decay: float = 1e-2
     records_per_patient: int = 0
     precision: str = "auto"
+    n_network_repeats: int = 1
     run_eagerly: bool = False
     seed: int = 0
     architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)

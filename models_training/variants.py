@@ -12,7 +12,9 @@ import pandas as pd
 from scipy.special import expit
 from tqdm.auto import tqdm
 
-from models_training.clinical_model import fit_clinical, tune_clinical
+from models_training.clinical_coefficients import coefficient_table
+from models_training.clinical_model import fit_clinical
+from models_training.clinical_process import PENALTIES, fit_processes, fold_samples
 from models_training.fold_store import FOLDS, Checkpoint, FoldStore
 from models_training.inputs import TrainingData
 from models_training.settings import TrainingSettings
@@ -49,6 +51,8 @@ class VariantFit:
         The one for new patients.
     about : dict
         Facts for the card: number of weights, epochs or penalty, kind of bundle.
+    coefficients : DataFrame or None
+        Of the clinical model, see `coefficient_table`.
     """
 
     variant: str
@@ -59,6 +63,7 @@ class VariantFit:
     fitted_roles: tuple[str, ...]
     model: Any
     about: dict[str, Any] = field(default_factory=dict)
+    coefficients: pd.DataFrame | None = None
 
 
 class VariantTraining:
@@ -71,7 +76,8 @@ class VariantTraining:
     data : TrainingData
         The cohort with all its encoded covariates.
     splits : DataFrame
-        ``patient_id, repeat, fold, inner_fold, role``.
+        ``patient_id, repeat, fold, inner_fold, role``; a network is trained in the first repeats,
+        the clinical model in all.
     settings : TrainingSettings
         For networks; the clinical model takes its seed alone.
 
@@ -85,6 +91,8 @@ class VariantTraining:
         self, variant: str, data: TrainingData, splits: pd.DataFrame, settings: TrainingSettings
     ) -> None:
         self.variant, self.splits, self.settings = variant, splits, settings
+        if variant != "clinical":
+            self.splits = splits[splits["repeat"] < settings.n_network_repeats]
         self.covariate_names = columns_of(variant, list(data.covariates.columns))
         self.data = replace(data, covariates=data.covariates[self.covariate_names])
         self.trainer: NetworkTrainer | None = None
@@ -145,36 +153,37 @@ def _prediction_rows(
 
 def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     """Fit the LASSO in every fold; the penalty is chosen inside the training patients."""
-    outcome = data.patients["outcome"].to_numpy(float, na_value=np.nan)
-    position = pd.Series(range(len(data.patients)), index=data.patients["patient_id"])
-    histories, predictions, fitted_on = [], [], {}
-    row_of = data.patient_row
-    for repeat, fold, part in _folds(splits):
-        training = part[part["role"].isin(FITTED_ROLES)]
-        seen = position.loc[training["patient_id"]].to_numpy()
-        model, inner, history = tune_clinical(
-            data.covariates.iloc[seen], outcome[seen].astype(int), training["inner_fold"].to_numpy()
-        )
-        logits = model.logits(data.covariates)
-        by_patient = np.full(len(position), np.nan)
-        by_patient[seen] = inner
-        train_rows = data.rows_of(training["patient_id"])
-        test_rows = data.rows_of(part.loc[part["role"] == "test", "patient_id"])
-        args = (repeat, fold)
+    keys, samples = fold_samples(splits, data.patients)
+    values = data.covariates.to_numpy(float)
+    found = fit_processes(values, samples, progress="clinical folds")
+    predictions, fitted_on = [], {}
+    ids, row_of = data.patients["patient_id"].to_numpy(), data.patient_row
+    tested = splits[splits["role"] == "test"].groupby(["repeat", "fold"])["patient_id"]
+    for number, key in enumerate(keys):
+        train_rows = np.flatnonzero((samples.weights[number] > 0)[row_of])
+        test_rows = data.rows_of(tested.get_group(key))
+        inner, logits = found.inner_logits[number][row_of], found.logits[number][row_of]
         predictions += [
-            _prediction_rows(data, train_rows, by_patient[row_of[train_rows]], "validation", *args),
-            _prediction_rows(data, test_rows, logits[row_of[test_rows]], "test", *args),
+            _prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
+            _prediction_rows(data, test_rows, logits[test_rows], "test", *key),
         ]
-        histories.append(history.assign(repeat=repeat, fold=fold))
-        fitted_on[repeat, fold] = sorted(training["patient_id"])
-    history = pd.concat(histories, ignore_index=True)
-    penalty_c = history.loc[history.groupby(["repeat", "fold"])["val_loss"].idxmin(), "penalty_c"]
-    known = np.flatnonzero(np.isfinite(outcome))
-    everyone, y_true = data.covariates.iloc[known], outcome[known].astype(int)
-    final = fit_clinical(everyone, y_true, penalty_c=float(penalty_c.median()))
+        fitted_on[key] = sorted(ids[samples.weights[number] > 0])
+    history = pd.DataFrame(
+        {
+            "repeat": np.repeat([repeat for repeat, _ in keys], len(PENALTIES)),
+            "fold": np.repeat([fold for _, fold in keys], len(PENALTIES)),
+            "penalty_c": np.tile(PENALTIES, len(keys)),
+            "val_loss": found.losses.ravel(),
+        }
+    )
+    penalty_c = np.array(PENALTIES)[found.best[:, 1]]
+    is_known = data.patients["outcome"].notna().to_numpy()
+    y_true = data.patients.loc[is_known, "outcome"].to_numpy(int)
+    final = fit_clinical(data.covariates[is_known], y_true, penalty_c=float(np.median(penalty_c)))
     about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
     table = pd.concat(predictions, ignore_index=True)
-    return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about)
+    coefficients = coefficient_table(final, found, values, samples.weights)
+    return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about, coefficients)
 
 
 def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:

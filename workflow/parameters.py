@@ -106,7 +106,7 @@ class PreparationParameters:
     n_inner_folds: int = parameter(
         5, "inner folds of the training patients: one for early stopping", minimum=2
     )
-    n_repeats: int = parameter(1, "repeats of the cross-validation", minimum=1)
+    n_repeats: int = parameter(10, "repeats of the split with other random folds", minimum=1)
     seed: int = parameter(0, "seed of the simulated cohort and of the split", minimum=0)
 
 
@@ -138,6 +138,14 @@ class TrainingParameters:
         "auto",
         "auto: mixed bfloat16 where the processor has it",
         choices=("auto", "float32", "mixed_bfloat16"),
+    )
+    n_network_repeats: int = parameter(
+        1,
+        "repeats of the split for a network; the clinical model: all",
+        minimum=1,
+    )
+    n_refits: int = parameter(
+        200, "bootstrap refits of the clinical model, and permutations; 0: none", minimum=0
     )
     run_eagerly: bool = parameter(False, "without graph compilation; for tiny models only")
     seed: int = parameter(0, "seed of weights, dropout and shuffling", minimum=0)

@@ -126,6 +126,51 @@ TABLES = {
         _PREDICTIONS,
         {"event": "integer", "duration_days": "number"},
     ),
+    "coefficients": Table(
+        "02_models/{variant}/coefficients.csv",
+        "02_train_model",
+        {
+            "covariate": "text",
+            "log_odds_ratio_per_sd": "number",
+            "step": "text",
+            "odds_ratio_per_step": "number",
+            "share_selected": "number",
+        },
+    ),
+    "sensitivity": Table(
+        "02_models/{variant}/sensitivity.parquet",
+        "02_train_model",
+        {
+            "patient_id": "text",
+            "repeat": "integer",
+            "fold": "integer",
+            "role": "text",
+            "model": "text",
+            "y_true": "integer",
+            "y_score": "number",
+        },
+    ),
+    "refits": Table(
+        "02_models/{variant}/refits.parquet",
+        "02_train_model",
+        {
+            "patient_id": "text",
+            "refit": "integer",
+            "n_drawn": "integer",
+            "y_true": "integer",
+            "y_score": "number",
+        },
+    ),
+    "permutations": Table(
+        "02_models/{variant}/permutations.csv",
+        "02_train_model",
+        {"permutation": "integer", "auroc": "number"},
+    ),
+    "learning_curve": Table(
+        "02_models/{variant}/learning_curve.csv",
+        "02_train_model",
+        {"n_patients": "integer", "n_events": "integer", "draw": "integer", "auroc": "number"},
+    ),
     "metrics": Table(
         "03_evaluation/metrics.csv",
         "03_evaluate",

@@ -115,6 +115,19 @@ def test_other_patients_are_refused(make_predictions):
         pair_patients(new, other)
 
 
+def test_variants_are_compared_on_the_repeats_both_have(make_predictions):
+    new, reference = two(make_predictions(n_repeats=3))
+    table = compare_variants(new[new["repeat"] < 1], reference, plan=PLAN)
+    alone = compare_variants(new[new["repeat"] < 1], reference[reference["repeat"] < 1], plan=PLAN)
+    np.testing.assert_array_equal(table["estimate"], alone["estimate"])
+    np.testing.assert_array_equal(table["ci_low"], alone["ci_low"])
+    assert table["method"].str.contains("mean of the 1 of 3 repeats that both have").all()
+    assert not alone["method"].str.contains("repeats that both").any()
+    message = "repeats must overlap in a paired comparison, got none that both variants have."
+    with pytest.raises(ValueError, match=f"^{message}"):
+        pair_patients(new[new["repeat"] == 0], reference[reference["repeat"] > 0])
+
+
 def test_one_outcome_class_is_said_not_crashed(make_predictions):
     new, reference = (rows.assign(y_true=0) for rows in two(make_predictions()))
     table = compare_variants(new, reference, plan=PLAN, risk_thresholds=(0.2,))

@@ -4,7 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.controls import control_rows, control_warning, record_traits, score_row
+from evaluation.controls import (
+    control_rows,
+    control_table,
+    control_warning,
+    record_traits,
+    score_row,
+)
 from evaluation.discrimination import auroc
 from evaluation.resampling import BootstrapPlan
 
@@ -114,3 +120,14 @@ def test_p_values_of_unrelated_scores_are_uniform(test_rows):
     ]
     assert 0.35 < np.mean(found) < 0.65
     assert np.mean(np.array(found) < 0.2) < 0.4
+
+
+def test_traits_are_tried_in_the_repeats_all_variants_have(test_rows, outcomes):
+    rng = np.random.default_rng(4)
+    scored = test_rows.assign(y_score=rng.random(N))
+    both = {"clinical": pd.concat([scored, scored.assign(repeat=1)]), "ecg": scored}
+    traits = record_traits(records_of(outcomes))
+    table = control_table(both, outcomes, traits, PLAN).set_index("what")
+    alone = control_table({"ecg": scored}, outcomes, traits, PLAN).set_index("what")
+    for what in traits:
+        assert table.loc[what, "estimate"] == alone.loc[what, "estimate"]

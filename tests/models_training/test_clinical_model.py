@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models_training.clinical_model import ClinicalModel, fit_clinical, tune_clinical
+from models_training.clinical_model import ClinicalModel, fit_clinical
 
 
 @pytest.fixture
@@ -22,10 +22,9 @@ def cohort():
 def test_complete_data_give_the_scores_of_scikit_learn(cohort):
     x, y = cohort
     ours = fit_clinical(x, y, penalty_c=0.3).logits(x)
-    theirs = make_pipeline(
-        StandardScaler(), LogisticRegression(C=0.3, l1_ratio=1.0, solver="saga", max_iter=20_000)
-    ).fit(x, y)
-    np.testing.assert_allclose(ours, theirs.decision_function(x), atol=0.01)
+    lasso = LogisticRegression(C=0.3, l1_ratio=1.0, solver="saga", max_iter=20_000, tol=1e-8)
+    theirs = make_pipeline(StandardScaler(), lasso).fit(x, y)
+    np.testing.assert_allclose(ours, theirs.decision_function(x), atol=1e-5)
 
 
 def test_the_planted_covariate_is_kept_and_the_idle_one_dropped(cohort):
@@ -51,21 +50,6 @@ def test_written_as_json_and_read_it_is_the_same(cohort):
     model = fit_clinical(x, y, penalty_c=1.0)
     again = ClinicalModel.from_dict(json.loads(json.dumps(model.to_dict())))
     np.testing.assert_array_equal(again.logits(x), model.logits(x))
-
-
-def test_inner_scores_come_from_models_that_left_the_patient_out(cohort):
-    x, y = cohort
-    inner = np.arange(300) % 3
-    _, before, history = tune_clinical(x, y, inner)
-    flipped = y.copy()
-    flipped[inner == 0] = 1 - flipped[inner == 0]
-    # The outcomes of inner fold 0 cannot move its own scores at a given penalty.
-    c = float(history["penalty_c"].iloc[6])
-    one = fit_clinical(x[inner != 0], y[inner != 0], penalty_c=c).logits(x[inner == 0])
-    two = fit_clinical(x[inner != 0], flipped[inner != 0], penalty_c=c).logits(x[inner == 0])
-    np.testing.assert_array_equal(one, two)
-    assert len(before) == 300
-    assert history["val_loss"].min() < history["val_loss"].iloc[0]
 
 
 def test_a_missing_column_is_named(cohort):
