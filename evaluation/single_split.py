@@ -6,7 +6,7 @@ single splits, as a study of one split would, and by grouped cross-validation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -130,6 +130,49 @@ def simulate_study(
     for name, (low, high) in found.items():
         columns |= {f"{name}_low": np.r_[low, nothing], f"{name}_high": np.r_[high, nothing]}
     return pd.DataFrame(columns)
+
+
+def simulate_block(
+    protocol: Protocol,
+    separation: float,
+    *,
+    truth: float,
+    cohorts: Iterable[int],
+    n_splits: int,
+    n_repeated: int = 0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Simulate some cohorts of one truth; the numbers of the others change nothing in them.
+
+    Parameters
+    ----------
+    protocol, separation, n_splits
+        As for :func:`simulate_study`.
+    truth : float
+        What `separation` was calibrated for; it is written into the table.
+    cohorts : iterable of int
+        Their numbers; the first `n_repeated` get 10 repeats of the cross-validation, the others 1.
+    n_repeated : int
+        See `cohorts`.
+    seed : int
+        Of all cohorts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `truth, cohort` and the columns of :func:`simulate_study`.
+    """
+    parts = [
+        simulate_study(
+            protocol,
+            separation,
+            seed=(seed, round(1e6 * truth), number),
+            n_splits=n_splits,
+            n_repeats=10 if number < n_repeated else 1,
+        ).assign(truth=truth, cohort=number)
+        for number in cohorts
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _aurocs(outcome, scores: np.ndarray, is_test: np.ndarray) -> list[float]:

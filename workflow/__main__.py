@@ -1,4 +1,4 @@
-"""The command line: ``python -m workflow run | status | compare | new-cohort | predict | ...``."""
+"""The command line: ``python -m workflow run | lab | status | compare | predict | ...``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workflow import notebooks
+from workflow import labs, notebooks
 from workflow.artifacts import PROJECT_ROOT, Artifacts, atomic_path
 from workflow.parameter_rules import ParameterError, rule_of
 from workflow.parameters import PUBLIC_COHORTS
@@ -34,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
         where = ", ".join(notebook[:2] for notebook, _ in places)
         text = f"{item.metadata['meaning']} [{rule_of(item)}; default {item.default}; {where}]"
         flags.add_argument(_flag(name), dest=f"p_{name}", help=text.replace("%", "%%"))
+    lab = commands.add_parser("lab", help="run a lab beside the chain", allow_abbrev=False)
+    labs.add_flags(lab)
     status = commands.add_parser("status", help="what a run has done, and what has changed since")
     status.add_argument("name", help="name of the run")
     compare = commands.add_parser("compare", help="what differs between two runs, and by how much")
@@ -117,6 +119,10 @@ def _compare(options: argparse.Namespace) -> None:
     print("\n".join(compare_runs(*(Artifacts(Path("runs") / name) for name in names))))
 
 
+def _lab(options: argparse.Namespace) -> None:
+    print(f"Executed notebook: {labs.run_lab(options)}")
+
+
 def _check() -> int:
     problems = notebooks.check()
     print("\n".join(problems) or "The notebooks keep the rules.")
@@ -158,6 +164,7 @@ def _unknown_flags(words: Sequence[str]) -> str:
 
 _COMMANDS = {
     "run": _run,
+    "lab": _lab,
     "status": _status,
     "compare": _compare,
     "new-cohort": _new_cohort,

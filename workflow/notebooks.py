@@ -10,7 +10,7 @@ from typing import Any
 from workflow.artifacts import PROJECT_ROOT
 from workflow.parameter_rules import cell_source
 from workflow.schemas import DOCUMENTS, SIGNALS, TABLES
-from workflow.stages import STAGES, Stage
+from workflow.stages import LABS, STAGES, Stage
 
 MOST_LINES_A_CELL, MOST_LINES = 12, 95
 FORBIDDEN = {
@@ -101,13 +101,13 @@ def _declared(stage: Stage) -> set[str]:
 
 def check() -> list[str]:
     """Return the problems of all notebooks; empty when they keep the rules."""
-    return [problem for stage in STAGES for problem in problems_of(stage)]
+    return [problem for stage in (*STAGES, *LABS) for problem in problems_of(stage)]
 
 
 def sync() -> list[str]:
     """Write the parameters cells from the dataclasses; return the notebooks that changed."""
     changed: list[str] = []
-    for stage in STAGES:
+    for stage in (*STAGES, *LABS):
         path = notebook_path(stage)
         content = json.loads(path.read_text())
         for cell in content["cells"]:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workflow.artifacts import Artifacts
+from workflow.artifacts import PROJECT_ROOT, Artifacts
 from workflow.parameters import (
     MAPPINGS,
     VARIANTS,
     EvaluationParameters,
     ExplanationParameters,
+    LabParameters,
     PreparationParameters,
     TrainingParameters,
 )
@@ -77,6 +78,17 @@ STAGES = (
         per_variant=True,
     ),
 )
+# Notebooks beside the chain: they read no run, and write one folder of their own.
+LABS = (
+    Stage(
+        "",
+        "labs/reproduce_086",
+        "simulation",
+        LabParameters,
+        (),
+        ("simulation/figures/2_shares.csv", "simulation/figures/4_intervals.csv"),
+    ),
+)
 NETWORK_VARIANTS = tuple(variant for variant in VARIANTS if variant != "clinical")
 
 
@@ -113,7 +125,7 @@ class Step:
 def step_named(name: str) -> Step:
     """Return the step of a name such as ``02_train_model.ecg``."""
     notebook, _, variant = name.partition(".")
-    return Step(next(stage for stage in STAGES if stage.notebook == notebook), variant)
+    return Step(next(stage for stage in (*STAGES, *LABS) if stage.notebook == notebook), variant)
 
 
 def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[Step]:
@@ -147,7 +159,9 @@ def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[St
 
 
 def source_data(parameters: Mapping[str, Any]) -> list[Path]:
-    """Return the files and folders a cohort is read from, as far as they are on this machine."""
+    """Return the files and folders a first step reads, as far as they are on this machine."""
+    if "cohort" not in parameters:  # a lab: tables that lie beside it
+        return sorted((PROJECT_ROOT / "notebooks" / "labs").glob("*.csv"))
     cohort, root = parameters["cohort"], parameters["data_root"]
     if cohort == "synthetic_nicm":
         return []
