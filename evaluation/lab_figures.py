@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from evaluation.arrays import require_columns
+from evaluation.single_split import SPLIT
 from evaluation.single_split_tables import ONE_SPLIT
 from evaluation.style import GREY, OTHER_COLOURS, add_legend
 
@@ -124,7 +125,7 @@ def plot_shares(shares: pd.DataFrame, *, published: float, ax: Axes | None = Non
     ax.set_xlim(-0.02, 1.02)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.grid(axis="x", color="0.9")
-    add_legend(ax, loc="best")
+    add_legend(ax, loc="upper center", bbox_to_anchor=(0.4, -0.13), ncols=len(truths))
     title = f"How often AUROC {published:g} or more is reported"
     return _finish(ax, title=title, x="Share of cohorts (%)", y="")
 
@@ -202,7 +203,8 @@ def plot_networks(
     matplotlib Axes
     """
     ax = _start(networks, ax, ("auroc_patient", "true_patient", "n_test", "n_test_events"))
-    found = surrogate["auroc_patient"] - surrogate["true_patient"]
+    first = surrogate[(surrogate["design"] == SPLIT) & (surrogate["number"] == 0)]
+    found = first["auroc_patient"] - first["true_patient"]
     bins = np.arange(-0.4, 0.4001, 0.025)
     rows = spread.set_index("source")
     label = f"surrogate, SD {rows.loc['surrogate', 'sd_error']:.3f}"
@@ -216,10 +218,9 @@ def plot_networks(
     error = networks["auroc_patient"] - networks["true_patient"]
     height = np.full(n_models, -0.012)
     ax.plot(error, height, "|", color=_ORANGE, markersize=16, markeredgewidth=2, label=label)
-    ax.set_ylim(-0.025)
+    ax.set_ylim(-0.025, 1.4 * ax.get_ylim()[1])
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     add_legend(ax, loc="upper left")
-    ax.margins(y=0.3)
     n, n_events = int(networks["n_test"].iloc[0]), int(networks["n_test_events"].iloc[0])
     title = f"One split against the same model's truth\n{n} test patients, {n_events} events"
     return _finish(ax, title=title, x="Reported minus true AUROC (no unit)", y="Cohorts (%)")

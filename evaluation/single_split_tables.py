@@ -136,6 +136,7 @@ def interval_table(simulated: pd.DataFrame) -> pd.DataFrame:
             ends = part[[f"{name}_low", f"{name}_high", f"true_{level}"]].dropna()
             low, high, true = ends.to_numpy().T
             n_covered = int(((low <= true) & (true <= high)).sum())
+            n_with_half = int(((low <= 0.5) & (high >= 0.5)).sum())
             coverage_low, coverage_high = wilson_interval(n_covered, len(ends))
             rows.append(
                 {
@@ -143,11 +144,11 @@ def interval_table(simulated: pd.DataFrame) -> pd.DataFrame:
                     "interval": name,
                     "n_cohorts": len(part),
                     "n_without": len(part) - len(ends),
-                    "coverage": n_covered / max(len(ends), 1),
+                    "coverage": n_covered / len(ends) if len(ends) else np.nan,
                     "coverage_low": coverage_low,
                     "coverage_high": coverage_high,
                     "median_width": float(np.median(high - low)) if len(ends) else np.nan,
-                    "share_with_half": float(((low <= 0.5) & (high >= 0.5)).mean()),
+                    "share_with_half": n_with_half / len(ends) if len(ends) else np.nan,
                 }
             )
     return pd.DataFrame(rows)

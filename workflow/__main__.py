@@ -154,7 +154,12 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _unknown_flags(words: Sequence[str]) -> str:
     """Return the sentence for flags that do not exist, with the nearest ones."""
-    known = [_flag(name) for name in settable()] + ["--profile", "--name", "--from", "--only"]
+    known = [_flag(name) for name in (*settable(), *labs.SETTABLE)] + [
+        "--profile",
+        "--name",
+        "--from",
+        "--only",
+    ]
     lines: list[str] = []
     for word in words:
         near = difflib.get_close_matches(word.split("=")[0], known, n=1)

@@ -12,6 +12,12 @@ from workflow.profiles import from_text
 from workflow.stages import LABS, Step
 
 NAMES = {Path(stage.notebook).name: stage for stage in LABS}
+SETTABLE = {
+    item.name: item
+    for stage in LABS
+    for item in fields(stage.parameters)
+    if item.name != "run_directory"  # follows from --name
+}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -19,12 +25,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("lab", choices=list(NAMES))
     parser.add_argument("--name", default="", help="folder below runs/; default: lab-NAME")
     parser.add_argument("--no-reuse", action="store_true", help="run it, changed or not")
-    known = {item.name: item for stage in LABS for item in fields(stage.parameters)}
-    for name, item in known.items():
-        if name != "run_directory":
-            text = f"{item.metadata['meaning']} [{rule_of(item)}; default {item.default}]"
-            flag = "--" + name.replace("_", "-")
-            parser.add_argument(flag, dest=f"p_{name}", help=text.replace("%", "%%"))
+    for name, item in SETTABLE.items():
+        text = f"{item.metadata['meaning']} [{rule_of(item)}; default {item.default}]"
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, dest=f"p_{name}", help=text.replace("%", "%%"))
 
 
 def run_lab(options: argparse.Namespace) -> Path:

@@ -218,7 +218,7 @@ class LabParameters:
     )
     n_dimensions: int = parameter(16, "dimensions of the simulated embedding", minimum=1)
     penalty: float = parameter(10.0, "ridge penalty of the logistic regression", above=0.0)
-    n_splits: int = parameter(20, "splits of a cohort; the best may be reported", minimum=5)
+    n_splits: int = parameter(20, "splits of a cohort; the best may be reported", minimum=6)
     n_repeated: int = parameter(100, "cohorts that also get 10 x 5-fold", minimum=2)
     n_calibration: int = parameter(200, "cohorts that set the signal for a truth", minimum=10)
     n_resamples: int = parameter(1000, "bootstrap resamples of an interval", minimum=100)

@@ -6,14 +6,15 @@ import shutil
 import pytest
 
 from workflow import notebooks
-from workflow.stages import STAGES, plan
+from workflow.stages import LABS, STAGES, plan
 
 
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
     """Return a folder with copies of the notebooks that `check` looks at."""
-    for stage in STAGES:
-        shutil.copy(notebooks.notebook_path(stage), tmp_path)
+    (tmp_path / "labs").mkdir()
+    for stage in (*STAGES, *LABS):
+        shutil.copy(notebooks.notebook_path(stage), tmp_path / f"{stage.notebook}.ipynb")
     monkeypatch.setattr(
         notebooks, "notebook_path", lambda stage: tmp_path / f"{stage.notebook}.ipynb"
     )

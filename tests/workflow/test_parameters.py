@@ -19,7 +19,7 @@ from workflow.parameters import (
     TrainingParameters,
 )
 from workflow.profiles import load_profile, profile_names, resolve, settable
-from workflow.stages import STAGES
+from workflow.stages import LABS, STAGES
 
 
 def namespace_of(source):
@@ -29,13 +29,13 @@ def namespace_of(source):
     return {**namespace, "In": ["", source]}
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.notebook)
+@pytest.mark.parametrize("stage", [*STAGES, *LABS], ids=lambda stage: stage.notebook)
 def test_the_cell_of_every_class_reads_back_as_its_defaults(stage):
     found = read_parameters(stage.parameters, namespace_of(cell_source(stage.parameters)))
     assert found == stage.parameters()
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.notebook)
+@pytest.mark.parametrize("stage", [*STAGES, *LABS], ids=lambda stage: stage.notebook)
 def test_papermill_sees_every_parameter_with_its_default(stage):
     seen = papermill.inspect_notebook(notebook_path(stage))
     assert list(seen) == [item.name for item in fields(stage.parameters)]
