@@ -202,3 +202,86 @@ def smallest_detectable_gain(
             rows.append((events, rho, power, largest, found))
     names = ["n_events", "correlation", "power", "largest_possible", "smallest_detectable"]
     return pd.DataFrame(rows, columns=names)
+
+
+def least_correlation(new: float, reference: float, *, n_patients: int, n_events: int) -> float:
+    """Return the correlation of two AUROCs above which their difference has p < 0.05.
+
+    The variance of :func:`compared_aurocs` solved for rho; 0 or less: any correlation does, above
+    1: none.
+    """
+    size = {"n_patients": n_patients, "prevalence": n_events / n_patients}
+    first, second = (auroc_standard_error(value, **size) for value in (new, reference))
+    largest = (new - reference) / norm.ppf(0.975)
+    return (first**2 + second**2 - largest**2) / (2 * first * second)
+
+
+def allowed_sentences(
+    auroc: float, ci_low: float, ci_high: float, reference: float, *, n_patients: int
+) -> list[str]:
+    """Return in words what a published AUROC, its interval and its comparator allow.
+
+    Parameters
+    ----------
+    auroc, ci_low, ci_high, n_patients
+        As for :func:`implied_events`.
+    reference : float in (0.5, 1)
+        Published AUROC of the comparator on the same patients.
+
+    Returns
+    -------
+    list of str
+        On the events, on "exceeds the comparator", and on "nothing added improved it".
+
+    Raises
+    ------
+    ValueError
+        As :func:`implied_events`, and where no number of events gives the interval.
+    """
+    found = implied_events(auroc, ci_low, ci_high, n_patients)["n_events"].dropna()
+    if found.empty:
+        raise ValueError(
+            f"ci_low and ci_high must be an interval that {n_patients} patients can give, got "
+            f"{ci_low:g} to {ci_high:g}. Check the number of test patients."
+        )
+    events = sorted({max(2, round(found.min())), max(2, round(found.max()))})
+    lines = [
+        f"AUROC {auroc:g} ({ci_low:g} to {ci_high:g}) is compatible with about "
+        f"{' to '.join(map(str, events))} events among {n_patients} test patients."
+    ]
+    for n in events:
+        size = {"n_patients": n_patients, "n_events": n}
+        ends = compared_aurocs(
+            auroc, reference, n_patients=n_patients, n_events=[n], correlations=(0.0, 0.9)
+        )
+        apart, together = (ends.iloc[k] for k in (0, 1))
+        lines.append(
+            f"With {n} events, {auroc:g} against {reference:g} on the same patients is a "
+            f"difference of {apart['difference']:+.2f} with a 95 % interval of "
+            f"{apart['ci_low']:+.2f} to {apart['ci_high']:+.2f} (p = {apart['p_value']:.2g}) if "
+            f"the two AUROCs do not correlate, and of {together['ci_low']:+.2f} to "
+            f"{together['ci_high']:+.2f} (p = {together['p_value']:.2g}) if they correlate at 0.9. "
+            f"{_needed_correlation(least_correlation(auroc, reference, **size))} "
+            f"By the rule of this project: {apart['verdict']}."
+        )
+    gains = smallest_detectable_gain(auroc, n_patients=n_patients, n_events=events)
+    if gains["smallest_detectable"].isna().all():
+        lines.append(
+            f"With so few events no gain over {auroc:g}, not even to a perfect 1, would be found "
+            "with 80 % power: that none was found is compatible with covariates that help and with "
+            "covariates that do not."
+        )
+    else:
+        lines.append(
+            f"The smallest gain over {auroc:g} that would be found with 80 % power is "
+            f"{gains['smallest_detectable'].min():.2f}: smaller ones are not excluded."
+        )
+    return lines
+
+
+def _needed_correlation(correlation: float) -> str:
+    if correlation <= 0:
+        return "p is below 0.05 whatever the correlation."
+    if correlation >= 1:
+        return "p is above 0.05 whatever the correlation."
+    return f"p is below 0.05 if they correlate at more than {correlation:.2f}."

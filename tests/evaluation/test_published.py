@@ -8,9 +8,11 @@ from scipy.stats import norm
 from evaluation.claims import INCONCLUSIVE
 from evaluation.published import (
     FORMULAS,
+    allowed_sentences,
     compared_aurocs,
     hanley_mcneil_error,
     implied_events,
+    least_correlation,
     smallest_detectable_gain,
 )
 
@@ -83,3 +85,32 @@ def test_the_smallest_detectable_gain_has_the_stated_power():
 def test_three_events_cannot_show_any_gain_on_top_of_086():
     table = smallest_detectable_gain(0.86, n_patients=63, n_events=[3])
     assert table["smallest_detectable"].isna().all()
+
+
+def test_at_the_least_correlation_p_is_005():
+    size = {"n_patients": 63, "n_events": 3}
+    rho = least_correlation(0.86, 0.53, **size)
+    seen = compared_aurocs(0.86, 0.53, n_patients=63, n_events=[3], correlations=(rho,))
+    assert seen["p_value"].item() == pytest.approx(0.05)
+
+
+def test_the_published_numbers_in_words():
+    lines = allowed_sentences(0.86, 0.57, 1.0, 0.53, n_patients=63)
+    assert lines[0] == (
+        "AUROC 0.86 (0.57 to 1) is compatible with about 2 to 5 events among 63 test patients."
+    )
+    assert "With 2 events, 0.86 against 0.53" in lines[1]
+    assert "p is below 0.05 if they correlate at more than 0.59." in lines[1]
+    assert "p is below 0.05 whatever the correlation." in lines[2]
+    assert all("By the rule of this project: inconclusive." in line for line in lines[1:3])
+    assert "not even to a perfect 1" in lines[3]
+
+
+def test_many_patients_have_a_smallest_gain_in_words():
+    lines = allowed_sentences(0.7, 0.66, 0.74, 0.6, n_patients=2000)
+    assert "smaller ones are not excluded" in lines[-1]
+
+
+def test_an_interval_no_number_of_events_gives_is_refused():
+    with pytest.raises(ValueError, match="Check the number of test patients"):
+        allowed_sentences(0.86, 0.855, 0.865, 0.53, n_patients=63)
