@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from evaluation.arrays import require_columns
 from evaluation.single_split import SPLIT
@@ -91,6 +91,7 @@ def plot_reported(
     _published_line(ax, published, is_vertical=True, label=False)
     ax.axvline(truth, color=GREY, linewidth=1.6, linestyle=":")
     ax.set_xlim(bins[0], bins[-1])
+    ax.set_ylim(top=1.3 * ax.get_ylim()[1])  # room for the legend
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     add_legend(ax, loc="upper left")
     title = f"Truth {truth:g} (dotted), published {published:g} (dashed); {len(one)} cohorts"
@@ -146,6 +147,7 @@ def plot_best_of(table: pd.DataFrame, *, published: float, ax: Axes | None = Non
         ax.axhline(truth, color=colour, linewidth=1, linestyle=":")
     _published_line(ax, published, is_vertical=False)
     ax.set_ylim(top=1.005)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     add_legend(ax, loc="lower right", ncols=2)
     return _finish(
         ax,
@@ -179,7 +181,7 @@ def plot_coverage(intervals: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(-0.5, len(truths) - 0.5)
     ax.set_ylim(min(0.5, intervals["coverage_low"].min() - 0.02), 1.01)
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    add_legend(ax, loc="lower right")
+    add_legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, fontsize=10)
     title = "95 % intervals of one split that hold the truth (dashed: 95 %)"
     return _finish(ax, title=title, x="True AUROC (no unit)", y="Intervals (%)")
 

@@ -213,7 +213,7 @@ def least_correlation(new: float, reference: float, *, n_patients: int, n_events
     size = {"n_patients": n_patients, "prevalence": n_events / n_patients}
     first, second = (auroc_standard_error(value, **size) for value in (new, reference))
     largest = (new - reference) / norm.ppf(0.975)
-    return (first**2 + second**2 - largest**2) / (2 * first * second)
+    return float((first**2 + second**2 - largest**2) / (2 * first * second))
 
 
 def allowed_sentences(
