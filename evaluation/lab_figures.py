@@ -92,7 +92,7 @@ def plot_reported(
     ax.axvline(truth, color=GREY, linewidth=1.6, linestyle=":")
     ax.set_xlim(bins[0], bins[-1])
     ax.set_ylim(top=1.3 * ax.get_ylim()[1])  # room for the legend
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     add_legend(ax, loc="upper left")
     title = f"Truth {truth:g} (dotted), published {published:g} (dashed); {len(one)} cohorts"
     return _finish(ax, title=title, x="Reported AUROC (no unit)", y="Cohorts (%)")
@@ -124,7 +124,7 @@ def plot_shares(shares: pd.DataFrame, *, published: float, ax: Axes | None = Non
     ax.set_yticks(range(len(methods)), [f"{name}\n({n_cohorts[name]} cohorts)" for name in methods])
     ax.invert_yaxis()
     ax.set_xlim(-0.02, 1.02)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="x", color="0.9")
     add_legend(ax, loc="upper center", bbox_to_anchor=(0.4, -0.13), ncols=len(truths))
     title = f"How often AUROC {published:g} or more is reported"
@@ -180,7 +180,7 @@ def plot_coverage(intervals: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(len(truths)), [f"{truth:g}" for truth in truths])
     ax.set_xlim(-0.5, len(truths) - 0.5)
     ax.set_ylim(min(0.5, intervals["coverage_low"].min() - 0.02), 1.01)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     add_legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, fontsize=10)
     title = "95 % intervals of one split that hold the truth (dashed: 95 %)"
     return _finish(ax, title=title, x="True AUROC (no unit)", y="Intervals (%)")
@@ -221,7 +221,8 @@ def plot_networks(
     height = np.full(n_models, -0.012)
     ax.plot(error, height, "|", color=_ORANGE, markersize=16, markeredgewidth=2, label=label)
     ax.set_ylim(-0.025, 1.4 * ax.get_ylim()[1])
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= ax.get_ylim()[1]])
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     add_legend(ax, loc="upper left")
     n, n_events = int(networks["n_test"].iloc[0]), int(networks["n_test_events"].iloc[0])
     title = f"One split against the same model's truth\n{n} test patients, {n_events} events"
