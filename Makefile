@@ -36,7 +36,7 @@ lab: $(READY) ## open the notebooks in JupyterLab
 
 notebooks: $(READY) ## write the parameters cells from workflow/parameters.py, and strip outputs
 	$(BIN)/python -m workflow sync
-	$(BIN)/nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill cell.metadata.execution" notebooks/*.ipynb notebooks/labs/*.ipynb
 
 clean: ## delete the environment and caches; runs/ is kept
 	rm -rf $(VENV) *.egg-info build .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The command line: ``python -m workflow run | validate | status | compare | checklist | ...``."""
+"""The command line: ``python -m workflow run | validate | lab | checklist | predict | ...``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workflow import notebooks
+from workflow import labs, notebooks
 from workflow.artifacts import PROJECT_ROOT, Artifacts, atomic_path
 from workflow.external import STAGES_OF_VALIDATION, find_model_run, parameters_of, summary_lines
 from workflow.parameter_rules import ParameterError, rule_of
@@ -41,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("--name", default="", help="folder below runs/; default: both names")
     validate.add_argument("--no-reuse", action="store_true", help="run every step again")
     _add_flags(validate, settable(STAGES_OF_VALIDATION))
+    lab = commands.add_parser("lab", help="run a lab beside the chain", allow_abbrev=False)
+    labs.add_flags(lab)
     status = commands.add_parser("status", help="what a run has done, and what has changed since")
     status.add_argument("name", help="name of the run")
     compare = commands.add_parser("compare", help="what differs between two runs, and by how much")
@@ -184,6 +186,10 @@ def _compare(options: argparse.Namespace) -> None:
     print("\n".join(compare_runs(*(Artifacts(Path("runs") / name) for name in names))))
 
 
+def _lab(options: argparse.Namespace) -> None:
+    print(f"Executed notebook: {labs.run_lab(options)}")
+
+
 def _check() -> int:
     problems = notebooks.check()
     print("\n".join(problems) or "The notebooks keep the rules.")
@@ -215,7 +221,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _unknown_flags(words: Sequence[str]) -> str:
     """Return the sentence for flags that do not exist, with the nearest ones."""
-    names = {**settable(), **settable(STAGES_OF_VALIDATION)}
+    names = {**settable(), **settable(STAGES_OF_VALIDATION), **labs.SETTABLE}
     known = [_flag(name) for name in names] + ["--profile", "--name", "--from", "--only"]
     known += ["--answers"]
     lines: list[str] = []
@@ -228,6 +234,7 @@ def _unknown_flags(words: Sequence[str]) -> str:
 _COMMANDS = {
     "run": _run,
     "validate": _validate,
+    "lab": _lab,
     "status": _status,
     "compare": _compare,
     "checklist": _checklist,

@@ -209,6 +209,7 @@ class Artifacts:
         path: str,
         caption: str,
         table: pd.DataFrame | None = None,
+        mark: str | None = None,
     ) -> None:
         """Save a figure as SVG and PNG, with its caption and the table it was drawn from.
 
@@ -223,10 +224,14 @@ class Artifacts:
             What to see in it, one or two sentences; the report prints it.
         table
             What the figure was drawn from.
+        mark
+            What is written on its face; without it, whether the run's cohort is synthetic.
         """
-        if self.read_document("dataset")["is_synthetic"]:
-            mark = {"ha": "right", "va": "bottom", "fontsize": 8, "color": "#B00000"}
-            figure.text(1.0, 1.0, SYNTHETIC_MARK, **mark)  # outside: it covers nothing
+        if mark is None:
+            mark = SYNTHETIC_MARK if self.read_document("dataset")["is_synthetic"] else ""
+        if mark:
+            style = {"ha": "right", "va": "bottom", "fontsize": 8, "color": "#B00000"}
+            figure.text(1.0, 1.0, mark, **style)  # outside: it covers nothing
         folder, _, name = path.rpartition("/")
         base = self.directory / folder / "figures" / name
         for suffix, options in ((".svg", {"metadata": {"Date": None}}), (".png", {"dpi": 110})):

@@ -245,3 +245,36 @@ class ExternalParameters:
     confidence: float = parameter(0.95, "level of all intervals", above=0.5, below=1.0)
     n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
     seed: int = parameter(0, "seed of the bootstrap and of the folds for updating", minimum=0)
+
+
+@dataclass(frozen=True)
+class LabParameters:
+    """Parameters of ``labs/reproduce_086``."""
+
+    run_directory: str = parameter("runs/lab-reproduce_086", "folder of this lab, as for a run")
+    n_simulations: int = parameter(1000, "cohorts simulated for each truth", minimum=2)
+    truth_low: float = parameter(0.65, "true AUROC of the models, first", above=0.5, below=1.0)
+    truth_middle: float = parameter(0.75, "second", above=0.5, below=1.0)
+    truth_high: float = parameter(0.85, "third", above=0.5, below=1.0)
+    published_auroc: float = parameter(0.86, "published AUROC", above=0.5, below=1.0)
+    published_low: float = parameter(0.57, "lower end of its interval", minimum=0.0, below=1.0)
+    published_high: float = parameter(1.0, "upper end of its interval", above=0.5)
+    published_reference: float = parameter(
+        0.53, "published AUROC of the clinical model", above=0.5, below=1.0
+    )
+    n_patients: int = parameter(314, "patients of the cohort", minimum=50)
+    event_rate: float = parameter(
+        0.05, "share of patients with the event; not published", above=0.0, below=1.0
+    )
+    mean_ecgs: float = parameter(3.25, "mean ECGs of a patient, 1 + Poisson", minimum=1.0)
+    correlation: float = parameter(
+        0.8, "correlation of two ECGs of one patient", minimum=0.0, below=1.0
+    )
+    n_dimensions: int = parameter(16, "dimensions of the simulated embedding", minimum=1)
+    penalty: float = parameter(10.0, "ridge penalty of the logistic regression", above=0.0)
+    n_splits: int = parameter(20, "splits of a cohort; the best may be reported", minimum=6)
+    n_repeated: int = parameter(100, "cohorts that also get 10 x 5-fold", minimum=2)
+    n_calibration: int = parameter(200, "cohorts that set the signal for a truth", minimum=10)
+    n_resamples: int = parameter(1000, "bootstrap resamples of an interval", minimum=100)
+    margin: float = parameter(0.05, "AUROC gain worth having", above=0.0, below=1.0)
+    seed: int = parameter(0, "seed of the simulation", minimum=0)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workflow.artifacts import Artifacts
+from workflow.artifacts import PROJECT_ROOT, Artifacts
 from workflow.parameters import (
     MAPPINGS,
     VARIANTS,
     EvaluationParameters,
     ExplanationParameters,
     ExternalParameters,
+    LabParameters,
     PreparationParameters,
     TrainingParameters,
 )
@@ -105,7 +106,18 @@ EXTERNAL = Stage(
         "external_imputed",
     ),
 )
-ALL_STAGES = (*STAGES, EXTERNAL)
+# Notebooks beside the chain: they read no run, and write one folder of their own.
+LABS = (
+    Stage(
+        "",
+        "labs/reproduce_086",
+        "simulation",
+        LabParameters,
+        (),
+        ("simulation/figures/2_shares.csv", "simulation/figures/4_intervals.csv"),
+    ),
+)
+ALL_STAGES = (*STAGES, EXTERNAL, *LABS)
 NETWORK_VARIANTS = tuple(variant for variant in VARIANTS if variant != "clinical")
 
 
@@ -179,8 +191,8 @@ def source_data(parameters: Mapping[str, Any]) -> list[Path]:
     """Return what a stage reads outside of the run, as far as it is on this machine."""
     if "model_run" in parameters:
         return model_files(Path(parameters["model_run"]))
-    if "cohort" not in parameters:
-        return []
+    if "cohort" not in parameters:  # a lab: tables that lie beside it
+        return sorted((PROJECT_ROOT / "notebooks" / "labs").glob("*.csv"))
     cohort, root = parameters["cohort"], parameters["data_root"]
     if cohort == "synthetic_nicm":
         return []

@@ -12,8 +12,9 @@ from workflow.stages import ALL_STAGES, plan
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
     """Return a folder with copies of the notebooks that `check` looks at."""
+    (tmp_path / "labs").mkdir()
     for stage in ALL_STAGES:
-        shutil.copy(notebooks.notebook_path(stage), tmp_path)
+        shutil.copy(notebooks.notebook_path(stage), tmp_path / f"{stage.notebook}.ipynb")
     monkeypatch.setattr(
         notebooks, "notebook_path", lambda stage: tmp_path / f"{stage.notebook}.ipynb"
     )
