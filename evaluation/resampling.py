@@ -10,6 +10,7 @@ from evaluation.weighted import Statistic
 
 # Weights of about 4 million entries a block keep memory flat for any number of patients.
 MAX_BLOCK_ENTRIES = 4_000_000
+CACHE_ENTRIES = 40_000
 METHODS = ("percentile", "bca")
 
 
@@ -60,15 +61,23 @@ def resample_weights(strata, *, n_resamples: int, rng: np.random.Generator) -> n
     numpy.ndarray of int32, shape (n_resamples, n_units)
         Each stratum's counts sum to its size.
     """
-    strata = np.asarray(strata)
-    weights = np.empty((n_resamples, strata.size), dtype=np.int32)
-    offsets = np.arange(n_resamples)[:, None]
-    for label in np.unique(strata):
-        members = np.flatnonzero(strata == label)
-        drawn = rng.integers(0, members.size, size=(n_resamples, members.size))
-        flat = (drawn + offsets * members.size).ravel()
-        counts = np.bincount(flat, minlength=n_resamples * members.size)
-        weights[:, members] = counts.reshape(n_resamples, members.size)
+    _, codes, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
+    position = np.argsort(np.argsort(codes, kind="stable"), kind="stable")
+    weights = np.empty((n_resamples, codes.size), dtype=np.int32)
+    # A few resamples at a time, so that the counters of a draw stay in the processor's cache.
+    block = max(1, CACHE_ENTRIES // codes.size)
+    for start in range(0, n_resamples, block):
+        rows = weights[start : start + block]
+        by_stratum = []
+        for size in sizes:
+            drawn = rng.integers(0, size, size=(len(rows), size))
+            drawn += np.arange(len(rows))[:, None] * size
+            counts = np.bincount(drawn.ravel(), minlength=drawn.size)
+            by_stratum.append(counts.astype(np.int32).reshape(drawn.shape))
+        if len(sizes) == 1:
+            rows[:] = by_stratum[0]
+        else:
+            np.take(np.hstack(by_stratum), position, axis=1, out=rows, mode="clip")
     return weights
 
 
@@ -101,11 +110,12 @@ def bootstrap_draws(statistic: Statistic, clusters, *, plan: BootstrapPlan, stra
     clusters, labels = _units(clusters, strata)
     rng = np.random.default_rng(plan.seed)
     block = max(1, MAX_BLOCK_ENTRIES // max(clusters.size, labels.size))
+    is_one_row_a_patient = np.array_equal(clusters, np.arange(labels.size))
     values = []
     for start in range(0, plan.n_resamples, block):
         n_block = min(block, plan.n_resamples - start)
         weights = resample_weights(labels, n_resamples=n_block, rng=rng)
-        values.append(statistic(weights[:, clusters]))
+        values.append(statistic(weights if is_one_row_a_patient else weights[:, clusters]))
     return np.concatenate(values)
 
 
