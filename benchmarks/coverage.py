@@ -3,29 +3,22 @@
     python benchmarks/coverage.py
 
 A cell is a number of patients, a prevalence, a number of ECGs a patient, a true AUROC and a
-spread. Scores are binormal: N(0, 1) without the event, N(d, spread) with it, so that the logit of
-the true risk is linear in the score (at spread 1) and every truth is known in closed form or by
-quadrature. The risks that are scored are overconfident on purpose (true calibration slope 0.8):
-an ICI whose truth is 0 could not be covered. With several ECGs, record scores share 0.8 of their
-variance within a patient, and the patient's score is their mean. A reference score with an AUROC
-lower by 0.05 and correlation 0.5 serves the paired differences. Folds hold events evenly; no model
-is refitted, as the intervals are conditional on the fitted models. Cohorts with fewer than two
-events are drawn again. Finished cells are kept in a folder aside: a second call goes on.
+spread (see coverage_cohorts.py). Coverage is that of the intervals that could be made; the share
+that could not has its own column. Finished cells are kept in a folder aside: a second call goes
+on, and the table holds what is finished. All cells take about an hour of one quiet core.
 """
 
 from __future__ import annotations
 
 import argparse
 import zlib
-from dataclasses import asdict, astuple, dataclass
-from functools import cached_property
+from dataclasses import asdict, astuple
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.special import expit, logit, ndtri, stdtrit
-from scipy.stats import norm
+from coverage_cohorts import N_FOLDS, Cell, Cohort, all_cells, draw_cohort
+from scipy.special import ndtri, stdtrit
 from tqdm.auto import tqdm
 
 from evaluation.auroc_intervals import auroc_interval, newcombe_interval
@@ -58,119 +51,7 @@ from evaluation.weighted import (
     scaled_brier_statistic,
 )
 
-SLOPE, N_FOLDS, CORRELATION, INTRA_PATIENT = 0.8, 5, 0.5, 0.8
 TABLE = Path(__file__).resolve().parents[1] / "evaluation" / "coverage.csv"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One situation of the study, with its truths."""
-
-    n_patients: int
-    prevalence: float
-    n_ecgs: int
-    auroc: float
-    spread: float = 1.0
-    is_full: bool = False  # with calibration line and ICI, which are slow
-
-    @cached_property
-    def shift(self) -> float:
-        """Distance of the two means, in standard deviations of scores without the event."""
-        return ndtri(self.auroc) * np.sqrt(1 + self.spread**2)
-
-    @cached_property
-    def reference_auroc(self) -> float:
-        """AUROC of the score that the paired differences compare with."""
-        return max(0.5, self.auroc - 0.05)
-
-    def risk(self, score: np.ndarray, shift: float) -> np.ndarray:
-        """Return the overconfident risk of a score: logits are stretched about the prevalence."""
-        return expit(logit(self.prevalence) + (shift * score - shift**2 / 2) / SLOPE)
-
-    @cached_property
-    def truth(self) -> dict[str, float]:
-        """The value that each interval should hold."""
-        values = self._truths_of(self.shift)
-        reference = self._truths_of(ndtri(self.reference_auroc) * np.sqrt(2))
-        records = self.shift * np.sqrt(INTRA_PATIENT + (1 - INTRA_PATIENT) / self.n_ecgs)
-        gap = self.auroc - self.reference_auroc
-        return values | {
-            "auroc_pooled": self.auroc,
-            "auroc_mean_within_fold": self.auroc,
-            "auroc_records": float(norm.cdf(records / np.sqrt(2))),
-            "delta_auroc_pooled": gap,
-            "delta_auroc_mean_within_fold": gap,
-            "delta_brier": values["brier"] - reference["brier"],
-            "delta_net_benefit": values["net_benefit"] - reference["net_benefit"],
-        }
-
-    def _truths_of(self, shift: float) -> dict[str, float]:
-        x = np.linspace(-9, 9 + shift, 40_001)
-        step, share = x[1] - x[0], self.prevalence
-        events, controls = share * norm.pdf(x - shift) * step, (1 - share) * norm.pdf(x) * step
-        risk, everybody = self.risk(x, shift), events + controls
-        cut = shift / 2  # where the risk is the prevalence
-        tp, fp = share * norm.sf(cut - shift), (1 - share) * norm.sf(cut)
-        above = share * norm.sf(x - shift)
-        error = np.abs(events / everybody - risk)
-        order = np.argsort(error)
-        reached = np.cumsum(everybody[order])
-        brier = float((events * (1 - risk) ** 2 + controls * risk**2).sum())
-        stretched = logit(risk)
-
-        def gap(a: float) -> float:
-            return float((everybody * expit(a + stretched)).sum() - share)
-
-        return {
-            "prevalence": share,
-            "sensitivity": tp / share,
-            "specificity": 1 - fp / (1 - share),
-            "ppv": tp / (tp + fp),
-            "npv": (1 - share - fp) / (1 - tp - fp),
-            "auprc": float((events / share * above / (above + (1 - share) * norm.sf(x))).sum()),
-            "brier": brier,
-            "scaled_brier": 1 - brier / (share * (1 - share)),
-            "o_e": share / float((everybody * risk).sum()),
-            "net_benefit": tp - fp * share / (1 - share),
-            "calibration_slope": SLOPE,
-            "calibration_intercept": brentq(gap, -5, 5),
-            "ici": float((everybody * error).sum()),
-            "e50": float(error[order][np.searchsorted(reached, 0.5)]),
-            "e90": float(error[order][np.searchsorted(reached, 0.9)]),
-        }
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """One simulated cohort, a row a patient; `records` holds the scores of its ECGs."""
-
-    y_true: np.ndarray
-    score: np.ndarray
-    reference: np.ndarray
-    folds: np.ndarray
-    records: np.ndarray
-
-
-def draw_cohort(cell: Cell, rng: np.random.Generator) -> Cohort:
-    """Return one cohort with at least two events."""
-    y_true = np.zeros(cell.n_patients, dtype=np.int8)
-    while y_true.sum() < 2:
-        y_true = (rng.random(cell.n_patients) < cell.prevalence).astype(np.int8)
-    size = cell.n_patients
-    shared, other = rng.normal(size=(2, size))
-    noise = rng.normal(size=(size, cell.n_ecgs)) * np.sqrt(1 - INTRA_PATIENT)
-    # In units of the patient's mean, whose spread is then 1 for any number of ECGs.
-    records = np.sqrt(INTRA_PATIENT) * shared[:, None] + noise
-    records /= np.sqrt(INTRA_PATIENT + (1 - INTRA_PATIENT) / cell.n_ecgs)
-    reference = CORRELATION * records.mean(axis=1) + np.sqrt(1 - CORRELATION**2) * other
-    reference += ndtri(cell.reference_auroc) * np.sqrt(2) * y_true
-    records *= np.where(y_true == 1, cell.spread, 1)[:, None]
-    records += cell.shift * y_true[:, None]
-    folds = np.empty(size, dtype=np.int64)
-    for label in (0, 1):
-        rows = rng.permutation(np.flatnonzero(y_true == label))
-        folds[rows] = np.arange(rows.size) % N_FOLDS
-    return Cohort(y_true, records.mean(axis=1), reference, folds, records)
 
 
 class Bounds:
@@ -181,7 +62,7 @@ class Bounds:
         self.of: dict[tuple[str, str], tuple[float, float]] = {}
 
     def bootstrap(self, statistics: dict, clusters, *, strata=None, name="bootstrap", bca=True):
-        """Percentile and BCa intervals of statistics that share their resamples."""
+        """Percentile and BCa intervals of statistics (one name a column), resampled together."""
 
         def columns(weights):
             return np.column_stack([statistic(weights) for statistic in statistics.values()])
@@ -189,7 +70,7 @@ class Bounds:
         estimates = columns(np.ones((1, clusters.size)))[0]
         draws = bootstrap_draws(columns, clusters, plan=self.plan, strata=strata)
         left_out = patient_jackknife(columns, clusters, estimates.size) if bca else None
-        metrics = [m for key in statistics for m in key.split(",")]
+        metrics = ",".join(statistics).split(",")
         for k, metric in enumerate(metrics):
             found = {"percentile": percentile_interval(draws[:, k])}
             if left_out is not None:
@@ -219,10 +100,18 @@ class Bounds:
             self.of[f"delta_{metric}", name + suffix] = bounds
 
 
-def discrimination_bounds(bounds: Bounds, cohort: Cohort) -> None:
-    """AUROC pooled and within folds, and their paired differences."""
+def auroc_bounds(bounds: Bounds, cohort: Cohort) -> None:
+    """AUROC pooled and within folds, and their paired differences, without resampling."""
     y, both = cohort.y_true, np.column_stack([cohort.score, cohort.reference])
-    rows, n_events = np.arange(y.size), int(y.sum())
+    n_events = int(y.sum())
+    for metric, folds in (("auroc_pooled", None), ("auroc_mean_within_fold", cohort.folds)):
+        auc, covariance = delong_covariance(y, both, folds=folds)
+        bounds.auroc(metric, auc, covariance, n_events, y.size - n_events)
+
+
+def auroc_bootstrap(bounds: Bounds, cohort: Cohort) -> None:
+    """AUROC pooled and within folds, and their paired differences, by bootstrap."""
+    y, rows = cohort.y_true, np.arange(cohort.y_true.size)
     scores = {"": cohort.score, "reference": cohort.reference}
     pooled = {key: auroc_statistic(y, value) for key, value in scores.items()}
     parts = [np.flatnonzero(cohort.folds == fold) for fold in range(N_FOLDS)]
@@ -237,38 +126,12 @@ def discrimination_bounds(bounds: Bounds, cohort: Cohort) -> None:
     bounds.bootstrap(whole | folded, rows, strata=y, name="bootstrap within outcome")
     strata = cluster_codes(cohort.folds, y)
     bounds.bootstrap(folded, rows, strata=strata, name="bootstrap within fold and outcome")
-    for metric, folds in (("auroc_pooled", None), (name, cohort.folds)):
-        auc, covariance = delong_covariance(y, both, folds=folds)
-        bounds.auroc(metric, auc, covariance, n_events, y.size - n_events)
 
 
-def risk_bounds(bounds: Bounds, cohort: Cohort, cell: Cell) -> None:
-    """Everything that needs a risk: proportions, Brier, calibration, net benefit."""
-    y, rows = cohort.y_true, np.arange(cohort.y_true.size)
-    risk = cell.risk(cohort.score, cell.shift)
-    old = cell.risk(cohort.reference, ndtri(cell.reference_auroc) * np.sqrt(2))
-    at = [cell.prevalence]
-    benefit, benefit_old = (net_benefit_statistic(y, value, at) for value in (risk, old))
-    statistics = {
-        "auprc": average_precision_statistic(y, risk),
-        "brier": brier_statistic(y, risk),
-        "scaled_brier": scaled_brier_statistic(y, risk),
-        "o_e": observed_expected_statistic(y, risk),
-        "net_benefit": benefit,
-        "delta_brier": difference(brier_statistic(y, risk), brier_statistic(y, old)),
-        "delta_net_benefit": difference(benefit, benefit_old),
-    }
-    bounds.bootstrap(statistics, rows)
-    if cell.is_full:
-        statistics = {
-            "calibration_intercept,calibration_slope": calibration_line_statistic(y, risk),
-            "ici,e50,e90": calibration_error_statistic(y, risk),
-        }
-        bounds.bootstrap(statistics, rows, bca=y.size < 1000)
-        line = calibration_line(y, risk)
-        bounds.of["calibration_slope", "Wald"] = line.slope_low, line.slope_high
-        bounds.of["calibration_intercept", "Wald"] = line.intercept_low, line.intercept_high
-    positive, event = risk >= cell.prevalence, y == 1
+def proportion_bounds(bounds: Bounds, cohort: Cohort, cell: Cell) -> None:
+    """Sensitivity, specificity, PPV, NPV at the risk that is the prevalence; and prevalence."""
+    positive = cell.risk(cohort.score, cell.shift) >= cell.prevalence
+    event = cohort.y_true == 1
     counts = {
         "sensitivity": (positive & event, event),
         "specificity": (~positive & ~event, ~event),
@@ -280,6 +143,38 @@ def risk_bounds(bounds: Bounds, cohort: Cohort, cell: Cell) -> None:
         pair = int(hits.sum()), int(among.sum())
         bounds.of[metric, "Wilson"] = wilson_interval(*pair)
         bounds.of[metric, "exact (Clopper-Pearson)"] = exact_interval(*pair)
+
+
+def risk_bootstrap(bounds: Bounds, cohort: Cohort, cell: Cell) -> None:
+    """AUPRC, Brier, O:E, net benefit at the risk that is the prevalence, paired differences."""
+    y, at = cohort.y_true, [cell.prevalence]
+    risk = cell.risk(cohort.score, cell.shift)
+    old = cell.risk(cohort.reference, cell.reference_shift)
+    benefit, benefit_old = (net_benefit_statistic(y, value, at) for value in (risk, old))
+    brier = brier_statistic(y, risk)
+    statistics = {
+        "auprc": average_precision_statistic(y, risk),
+        "brier": brier,
+        "scaled_brier": scaled_brier_statistic(y, risk),
+        "o_e": observed_expected_statistic(y, risk),
+        "net_benefit": benefit,
+        "delta_brier": difference(brier, brier_statistic(y, old)),
+        "delta_net_benefit": difference(benefit, benefit_old),
+    }
+    bounds.bootstrap(statistics, np.arange(y.size))
+
+
+def calibration_bounds(bounds: Bounds, cohort: Cohort, cell: Cell) -> None:
+    """Calibration line by Wald and by bootstrap, and the errors of the flexible curve."""
+    y, risk = cohort.y_true, cell.risk(cohort.score, cell.shift)
+    line = calibration_line(y, risk)
+    bounds.of["calibration_slope", "Wald"] = line.slope_low, line.slope_high
+    bounds.of["calibration_intercept", "Wald"] = line.intercept_low, line.intercept_high
+    statistics = {
+        "calibration_intercept,calibration_slope": calibration_line_statistic(y, risk),
+        "ici,e50,e90": calibration_error_statistic(y, risk),
+    }
+    bounds.bootstrap(statistics, np.arange(y.size))
 
 
 def record_bounds(bounds: Bounds, cohort: Cohort) -> None:
@@ -294,18 +189,30 @@ def record_bounds(bounds: Bounds, cohort: Cohort) -> None:
     )
 
 
+def intervals_of(cell: Cell, bounds: Bounds, cohort: Cohort) -> None:
+    """Fill in the intervals that the cell asks for; risks are calibratable at spread 1 only."""
+    if cell.kind == "calibration":
+        calibration_bounds(bounds, cohort, cell)
+    elif cell.kind == "closed form":
+        auroc_bounds(bounds, cohort)
+        if cell.spread == 1:
+            proportion_bounds(bounds, cohort, cell)
+    elif cell.n_ecgs > 1:
+        record_bounds(bounds, cohort)
+    else:
+        auroc_bootstrap(bounds, cohort)
+        if cell.spread == 1:
+            risk_bootstrap(bounds, cohort, cell)
+
+
 def simulate(cell: Cell, *, n_simulations: int, n_resamples: int) -> pd.DataFrame:
     """Return coverage and width of every interval in one cell."""
     rng = np.random.default_rng([zlib.crc32(repr(astuple(cell)).encode())])
     found: dict[tuple[str, str], list] = {}
-    for number in tqdm(range(n_simulations), desc="simulations", leave=False):
+    for number in tqdm(range(n_simulations), desc="simulations", leave=False, mininterval=5):
         cohort = draw_cohort(cell, rng)
         bounds = Bounds(BootstrapPlan(n_resamples, seed=number))
-        discrimination_bounds(bounds, cohort)
-        if cell.n_ecgs > 1:
-            record_bounds(bounds, cohort)
-        elif cell.spread == 1:
-            risk_bounds(bounds, cohort, cell)
+        intervals_of(cell, bounds, cohort)
         for key, interval in bounds.of.items():
             found.setdefault(key, []).append(interval)
     rows = []
@@ -331,26 +238,6 @@ def simulate(cell: Cell, *, n_simulations: int, n_resamples: int) -> pd.DataFram
             }
         )
     return pd.DataFrame(rows)
-
-
-def all_cells() -> list[Cell]:
-    """Return the cells, those that carry most first, so that an unfinished study is of use."""
-    core = [(314, 0.17), (63, 0.17), (63, 0.10), (314, 0.05), (125, 0.10)]
-    others = [(63, 0.3), (125, 0.05), (125, 0.17), (125, 0.3), (314, 0.10), (314, 0.3)]
-    aurocs = (0.85, 0.75, 0.95, 0.65, 0.55)
-    cells = [Cell(*pair, 1, auroc, is_full=auroc == 0.85) for auroc in aurocs[:3] for pair in core]
-    cells += [Cell(63, 0.17, 5, 0.75), Cell(314, 0.17, 5, 0.75), Cell(1000, 0.05, 1, 0.75)]
-    cells += [Cell(314, 0.17, 1, auroc, spread=1.5) for auroc in (0.75, 0.95)]
-    cells += [Cell(2000, 0.05, 1, 0.75), Cell(1000, 0.05, 1, 0.95)]
-    for auroc in aurocs:
-        cells += [Cell(*pair, 1, auroc, is_full=auroc in (0.65, 0.85)) for pair in core]
-        cells += [Cell(*pair, 1, auroc, is_full=auroc in (0.65, 0.85)) for pair in others]
-        for pair in core:
-            cells += [Cell(*pair, 5, auroc), Cell(*pair, 1, auroc, spread=1.5)]
-        for pair in ((1000, 0.05), (1000, 0.17), (2000, 0.05), (2000, 0.17)):
-            cells.append(Cell(*pair, 1, auroc, is_full=pair == (1000, 0.05) and auroc == 0.85))
-    cells += [Cell(1000, 0.17, 5, 0.75), Cell(2000, 0.05, 5, 0.75)]
-    return list(dict.fromkeys(cells))
 
 
 def finished(folder: Path, n_simulations: int) -> pd.DataFrame:
@@ -392,7 +279,7 @@ def main() -> None:
     if options.cells:
         cells = cells.query(options.cells)
     for cell in tqdm(cells["cell"], desc="cells"):
-        name = "_".join(f"{value:g}" for value in astuple(cell))
+        name = "_".join(str(value) for value in astuple(cell)).replace(" ", "-")
         path = options.aside / f"{options.n_simulations}_{name}.csv"
         if not path.exists():
             rows = simulate(

@@ -8,8 +8,9 @@ import numpy as np
 
 from evaluation.weighted import Statistic
 
-# Weights of about 4 million entries a block keep memory flat for any number of patients.
-MAX_BLOCK_ENTRIES = 4_000_000
+# Blocks keep memory flat for any number of patients; these sizes keep weights (4 bytes) and the
+# counters they come from (8 bytes) in the processor's cache. Other sizes draw other resamples.
+MAX_BLOCK_ENTRIES = 250_000
 CACHE_ENTRIES = 40_000
 METHODS = ("percentile", "bca")
 
@@ -64,7 +65,6 @@ def resample_weights(strata, *, n_resamples: int, rng: np.random.Generator) -> n
     _, codes, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
     position = np.argsort(np.argsort(codes, kind="stable"), kind="stable")
     weights = np.empty((n_resamples, codes.size), dtype=np.int32)
-    # A few resamples at a time, so that the counters of a draw stay in the processor's cache.
     block = max(1, CACHE_ENTRIES // codes.size)
     for start in range(0, n_resamples, block):
         rows = weights[start : start + block]
