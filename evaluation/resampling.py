@@ -68,16 +68,13 @@ def resample_weights(strata, *, n_resamples: int, rng: np.random.Generator) -> n
     block = max(1, CACHE_ENTRIES // codes.size)
     for start in range(0, n_resamples, block):
         rows = weights[start : start + block]
-        by_stratum = []
-        for size in sizes:
+        by_stratum = np.empty_like(rows)
+        for size, end in zip(sizes, np.cumsum(sizes), strict=True):
             drawn = rng.integers(0, size, size=(len(rows), size))
             drawn += np.arange(len(rows))[:, None] * size
             counts = np.bincount(drawn.ravel(), minlength=drawn.size)
-            by_stratum.append(counts.astype(np.int32).reshape(drawn.shape))
-        if len(sizes) == 1:
-            rows[:] = by_stratum[0]
-        else:
-            np.take(np.hstack(by_stratum), position, axis=1, out=rows, mode="clip")
+            by_stratum[:, end - size : end] = counts.reshape(drawn.shape)
+        np.take(by_stratum, position, axis=1, out=rows, mode="clip")
     return weights
 
 
