@@ -7,6 +7,7 @@ intervals' own errors, and what refitting would add comes on top.
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -103,9 +104,9 @@ def interval_trust(metric: str, method: str, n_patients: float, n_events: float)
     -------
     str
         Empty when intervals in the nearest simulated situations, with no more patients and no
-        more events than the sample, covered within two points of 95 % (which is also twice the
-        Monte-Carlo error of 500 simulations) at every true AUROC. Else the worst of them; those
-        that cover more than they say are called so, once none covers less.
+        more events than the sample, covered within two points of 95 % at every true AUROC (a
+        standard error of the simulation granted, as the worst of several is looked at). Else
+        the worst of them; what covers more than it says is called so once none covers less.
 
     Examples
     --------
@@ -120,12 +121,18 @@ def interval_trust(metric: str, method: str, n_patients: float, n_events: float)
     if cells.empty:
         return "The coverage of this interval was not simulated."
     worst = cells.loc[cells["coverage"].idxmin()]
-    if worst["coverage"] < NOMINAL - TOLERANCE:
+    if _is_beyond(worst, NOMINAL - TOLERANCE, -1):
         return _sentence(worst, "too narrow")
     widest = cells.loc[cells["coverage"].idxmax()]
-    if widest["coverage"] > NOMINAL + TOLERANCE:
+    if _is_beyond(widest, NOMINAL + TOLERANCE, 1):
         return _sentence(widest, "wider than need be, on the safe side")
     return ""
+
+
+def _is_beyond(cell: pd.Series, edge: float, side: int) -> bool:
+    """Say whether a coverage lies past an edge by more than its own standard error."""
+    error = math.sqrt(edge * (1 - edge) / float(cell["n_simulations"]))
+    return side * (float(cell["coverage"]) - edge) > error
 
 
 def _sentence(cell: pd.Series, verdict: str) -> str:
@@ -133,7 +140,7 @@ def _sentence(cell: pd.Series, verdict: str) -> str:
     return (
         f"In simulation with {cell['n_patients']:.0f} patients, about "
         f"{cell['expected_events']:.0f} events and a true AUROC of {cell['auroc']:g}{kind}, such "
-        f"95 % intervals held the truth in {cell['coverage']:.0%}: {verdict}."
+        f"95 % intervals held the truth in {100 * cell['coverage']:.0f} %: {verdict}."
     )
 
 

@@ -64,7 +64,7 @@ class TestRule:
     def test_the_worst_auroc_speaks(self):
         assert interval_trust("auroc_pooled", DELONG, 314, 53) == (
             "In simulation with 314 patients, about 53 events and a true AUROC of 0.95, such 95 % "
-            "intervals held the truth in 91%: too narrow."
+            "intervals held the truth in 91 %: too narrow."
         )
 
     def test_cells_with_more_patients_or_events_do_not_vouch(self):
@@ -72,12 +72,18 @@ class TestRule:
         assert "63 patients, about 6 events" in interval_trust("auroc_pooled", DELONG, 70, 9)
         assert "314 patients" in interval_trust("auroc_pooled", DELONG, 1500, 300)
 
+    def test_the_noise_of_the_simulation_is_granted(self, monkeypatch):
+        for coverage, is_silent in ((0.922, True), (0.918, False)):  # 0.93 less 0.0114
+            table = pd.DataFrame([row(314, 53.4, coverage)])
+            monkeypatch.setattr(trust, "coverage_table", lambda table=table: table)
+            assert (interval_trust("auroc_pooled", DELONG, 314, 53) == "") == is_silent
+
     def test_below_the_smallest_the_smallest_speaks(self):
-        assert "in 88%" in interval_trust("auroc_pooled", DELONG, 20, 2)
+        assert "in 88 %" in interval_trust("auroc_pooled", DELONG, 20, 2)
 
     def test_overcoverage_is_called_safe(self):
         text = interval_trust("auroc_pooled", "Newcombe", 63, 11)
-        assert text.endswith("in 99%: wider than need be, on the safe side.")
+        assert text.endswith("in 99 %: wider than need be, on the safe side.")
 
     def test_what_was_not_simulated_says_so(self):
         expected = "The coverage of this interval was not simulated."
@@ -89,7 +95,11 @@ class TestRule:
             {
                 "metric": ["auroc_pooled", "auroc_pooled", "auroc_pooled"],
                 "level": ["patient", "patient", "record"],
-                "method": [DELONG, "not estimable: one outcome class", "bootstrap of patients, bca"],
+                "method": [
+                    DELONG,
+                    "not estimable: one outcome class",
+                    "bootstrap of patients, bca",
+                ],
                 "n": [63, 63, 315],
                 "n_events": [11, 11, 55],
             }
