@@ -32,14 +32,16 @@ def as_outcome(y_true, *, name: str = "y_true") -> np.ndarray:
     ValueError
         If it is empty, not one-dimensional, or holds anything but 0 and 1.
     """
-    values = pd.to_numeric(pd.Series(np.ravel(np.asarray(y_true))), errors="coerce")
-    values = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = np.ravel(np.asarray(y_true))
+    if values.dtype.kind not in "biuf":
+        values = pd.to_numeric(pd.Series(values), errors="coerce")
+        values = values.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.ndim(y_true) != 1 or values.size == 0:
         raise ValueError(
             f"{name} must be one-dimensional with at least one row, got shape "
             f"{np.shape(y_true)}. Pass one outcome a row."
         )
-    bad = ~np.isin(values, (0.0, 1.0))
+    bad = (values != 0) & (values != 1)
     if bad.any():
         raise ValueError(
             f"{name} must be 0 or 1 in every row, got {values[bad][0]:g} in {int(bad.sum())} of "

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.special import expit, logit, stdtrit
+from scipy.stats import rankdata
 from statsmodels.stats.proportion import proportion_confint
 
 from evaluation.arrays import as_outcome, as_scores
@@ -57,12 +58,15 @@ def auroc(y_true, y_score) -> float:
     return float((rank_sum - n_events * (n_events + 1) / 2) / (n_events * n_controls))
 
 
-def delong_covariance(y_true, y_scores) -> tuple[np.ndarray, np.ndarray]:
+def delong_covariance(y_true, y_scores, *, folds=None) -> tuple[np.ndarray, np.ndarray]:
     """Return AUROCs of several scores on the same patients, and their DeLong covariance.
 
-    The structural components are computed from midranks in O(n log n) (Sun & Xu 2014, doi
+    The structural components come from one sort (in the way of Sun & Xu 2014, doi
     10.1109/LSP.2014.2337313) and give exactly the estimator of DeLong et al. 1988 (doi
-    10.2307/2531595): S = S10 / n_events + S01 / n_controls.
+    10.2307/2531595): S = S10 / n_events + S01 / n_controls. With folds the AUROC is the mean of
+    those within folds, and a patient is compared with those of the same fold only. Its component
+    is centred at the mean over folds, not at that of its fold: a fold with a single event has no
+    scatter of its own, and what folds differ by counts as uncertainty.
 
     Parameters
     ----------
@@ -70,6 +74,9 @@ def delong_covariance(y_true, y_scores) -> tuple[np.ndarray, np.ndarray]:
         0 or 1, at least two of each.
     y_scores : array-like, shape (n,) or (n, k)
         One column a score.
+    folds : array-like, shape (n,) or (n, k), optional
+        Test fold of each patient (in each column, where repeats split differently). Folds with
+        one outcome class are left out.
 
     Returns
     -------
@@ -86,26 +93,60 @@ def delong_covariance(y_true, y_scores) -> tuple[np.ndarray, np.ndarray]:
     scores = np.asarray(y_scores, dtype=np.float64)
     scores = scores[:, None] if scores.ndim == 1 else scores
     columns = [as_scores(column, n_rows=outcome.size) for column in scores.T]
+    labels = np.zeros(outcome.size, dtype=np.int8) if folds is None else np.asarray(folds)
+    labels = np.broadcast_to(labels if labels.ndim == 2 else labels[:, None], scores.shape)
     is_event = outcome == 1
-    n_events, n_controls = int(is_event.sum()), int((~is_event).sum())
-    of_events = np.empty((len(columns), n_events))
-    of_controls = np.empty((len(columns), n_controls))
+    auc = np.empty(len(columns))
+    influence = np.empty(scores.shape)
     for k, column in enumerate(columns):
-        ranks = rankdata(column)
-        of_events[k] = (ranks[is_event] - rankdata(column[is_event])) / n_controls
-        of_controls[k] = 1 - (ranks[~is_event] - rankdata(column[~is_event])) / n_events
-    auc = of_events.mean(axis=1)
-    if min(n_events, n_controls) < 2:
-        return auc, np.full((len(columns), len(columns)), np.nan)
-    covariance = np.cov(of_events).reshape(len(columns), -1) / n_events
-    covariance += np.cov(of_controls).reshape(len(columns), -1) / n_controls
+        auc[k], influence[:, k] = _influence(is_event, column, labels[:, k])
+    covariance = np.zeros((len(columns), len(columns)))
+    for of_class in (influence[is_event], influence[~is_event]):
+        size = len(of_class)
+        covariance += of_class.T @ of_class * (size / (size - 1) if size > 1 else np.nan)
     return auc, covariance
 
 
-def delong_interval(auc: float, variance: float, *, confidence: float = 0.95):
+def _influence(is_event: np.ndarray, score: np.ndarray, fold: np.ndarray):
+    """Return the mean AUROC over folds, and what each patient adds to its error."""
+    parts = [np.flatnonzero(fold == label) for label in np.unique(fold)]
+    parts = [rows for rows in parts if 0 < is_event[rows].sum() < rows.size]
+    component, weight = np.zeros(score.size), np.zeros(score.size)
+    for rows in parts:
+        component[rows] = _components(is_event[rows], score[rows])
+        n_events = int(is_event[rows].sum())
+        weight[rows] = 1 / np.where(is_event[rows], n_events, rows.size - n_events) / len(parts)
+    auc = float(component[is_event] @ weight[is_event]) if parts else float("nan")
+    return auc, weight * (component - auc)
+
+
+def _components(is_event: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return for each row the share of the other class that it is ordered rightly against."""
+    order = np.argsort(score)
+    events, ordered = is_event[order], score[order]
+    last_of_ties = np.r_[np.flatnonzero(np.diff(ordered)), ordered.size - 1]
+    n_ties = np.diff(last_of_ties, prepend=-1)
+    ends = np.cumsum(events)[last_of_ties]
+    starts = np.r_[0, ends[:-1]]
+    events_below = np.repeat((starts + ends) / 2, n_ties)
+    firsts = last_of_ties + 1 - n_ties
+    controls_below = np.repeat((firsts - starts + last_of_ties + 1 - ends) / 2, n_ties)
+    n_events = int(ends[-1])
+    of_row = np.where(
+        events, controls_below / (events.size - n_events), 1 - events_below / n_events
+    )
+    result = np.empty(score.size)
+    result[order] = of_row
+    return result
+
+
+def delong_interval(
+    auc: float, variance: float, *, confidence: float = 0.95, degrees_of_freedom: float = np.inf
+):
     """Return the DeLong interval of one AUROC on the logit scale, so that it stays in (0, 1).
 
-    logit(A) +- z * sqrt(V) / (A (1 - A)), transformed back.
+    logit(A) +- t * sqrt(V) / (A (1 - A)), transformed back; t is normal unless degrees of freedom
+    are given (the smaller class less one is prudent: V rests on few patients).
 
     Returns
     -------
@@ -115,9 +156,9 @@ def delong_interval(auc: float, variance: float, *, confidence: float = 0.95):
     """
     if not (0 < auc < 1) or not variance > 0:
         return float("nan"), float("nan")
-    half_width = norm.ppf(0.5 + confidence / 2) * np.sqrt(variance) / (auc * (1 - auc))
-    centre = np.log(auc / (1 - auc))
-    low, high = 1 / (1 + np.exp(-(centre + np.array([-1, 1]) * half_width)))
+    quantile = stdtrit(degrees_of_freedom, 0.5 + confidence / 2)
+    half_width = quantile * np.sqrt(variance) / (auc * (1 - auc))
+    low, high = expit(logit(auc) + np.array([-1, 1]) * half_width)
     return float(low), float(high)
 
 
@@ -182,6 +223,24 @@ def wilson_interval(count: int, n: int, *, confidence: float = 0.95) -> tuple[fl
     if n == 0:
         return float("nan"), float("nan")
     low, high = proportion_confint(count, n, alpha=1 - confidence, method="wilson")
+    return float(low), float(high)
+
+
+def exact_interval(count: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact (Clopper-Pearson) interval of `count` in `n`; (nan, nan) when n is 0.
+
+    It covers at least as often as it says and is wider than Wilson's for it. At 0 the upper bound
+    is 1 - (alpha / 2) ** (1 / n).
+
+    Examples
+    --------
+    >>> low, high = exact_interval(0, 10)
+    >>> low, round(high, 4)
+    (0.0, 0.3085)
+    """
+    if n == 0:
+        return float("nan"), float("nan")
+    low, high = proportion_confint(count, n, alpha=1 - confidence, method="beta")
     return float(low), float(high)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from evaluation.resampling import BootstrapPlan, bootstrap_draws, jackknife_values
 from evaluation.weighted import Statistic
@@ -20,8 +20,9 @@ from evaluation.weighted import Statistic
 # An interval from the resamples that happened to be defined would be conditional on luck.
 MIN_DEFINED_FRACTION = 0.9
 # Leaving out each patient in turn costs n squared. Above this many the acceleration, of the order
-# of 1 / (6 sqrt(n)), is below 0.004 and taken as zero (bias correction only).
-MAX_JACKKNIFE_PATIENTS = 2000
+# of 1 / (6 sqrt(n)), is near 0.005 and taken as zero (bias correction only); coverage.csv has
+# cells on both sides.
+MAX_JACKKNIFE_PATIENTS = 1000
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ def bca_interval(draws, estimate: float, jackknife, *, strata=None, confidence: 
     share_below = ((draws < estimate).mean() + (draws <= estimate).mean()) / 2
     if not 0 < share_below < 1 or np.ptp(draws) == 0:
         return float("nan"), float("nan")
-    bias = norm.ppf(share_below)
+    bias = ndtri(share_below)
     acceleration = _acceleration(np.asarray(jackknife), strata)
-    z = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
-    levels = norm.cdf(bias + (bias + z) / (1 - acceleration * (bias + z)))
+    z = ndtri(np.array([1 - confidence, 1 + confidence]) / 2)
+    levels = ndtr(bias + (bias + z) / (1 - acceleration * (bias + z)))
     low, high = np.quantile(draws, levels)
     return float(low), float(high)
 
@@ -154,30 +155,37 @@ def bootstrap_intervals(
     clusters = np.asarray(clusters)
     estimates = statistic(np.ones((1, clusters.size)))[0]
     draws = bootstrap_draws(statistic, clusters, plan=plan, strata=strata)
-    jackknife = _jackknife(statistic, clusters, estimates.size) if plan.method == "bca" else None
+    left_out = plan.method == "bca"
+    jackknife = patient_jackknife(statistic, clusters, estimates.size) if left_out else None
     drawn = "patients" if strata is None else "patients within strata"
     intervals = []
     for k, estimate in enumerate(estimates):
         of_patients = None if jackknife is None else jackknife[:, k]
         low, high, method = _one_interval(draws[:, k], estimate, of_patients, strata, plan)
         text = f"bootstrap of {drawn}, {method}, {plan.n_resamples} resamples"
-        defined = draws[np.isfinite(draws[:, k]), k]
-        if defined.size and np.ptp(defined) == 0:
-            # AUROC 1 in 6 of 6 events is no proof of AUROC 1: the bootstrap cannot see the rest.
+        reason = why_withheld(draws[:, k], estimate, low, high)
+        if reason:
             low = high = float("nan")
-            text += "; no interval: every resample gives the same value"
-        elif low > estimate or high < estimate:
-            # Seen for ICI and its quantiles: resampling adds noise to a mean of absolute values.
-            low = high = float("nan")
-            text += "; no interval: the bias of the bootstrap exceeds its width"
-        elif not np.isfinite(low):
-            text += f"; no interval: defined in {defined.size} of {plan.n_resamples}"
+            text += f"; no interval: {reason}"
         intervals.append(Interval(float(estimate), low, high, text))
     return intervals
 
 
-def _jackknife(statistic: Statistic, clusters: np.ndarray, n_columns: int) -> np.ndarray:
-    n_patients = int(clusters.max()) + 1
+def why_withheld(draws: np.ndarray, estimate: float, low: float, high: float) -> str:
+    """Return why a bootstrap interval must not be shown; nothing when it may."""
+    defined = draws[np.isfinite(draws)]
+    if defined.size and np.ptp(defined) == 0:
+        # AUROC 1 in 6 of 6 events is no proof of AUROC 1: the bootstrap cannot see the rest.
+        return "every resample gives the same value"
+    if low > estimate or high < estimate:
+        # Seen for ICI and its quantiles: resampling adds noise to a mean of absolute values.
+        return "the bias of the bootstrap exceeds its width"
+    return "" if np.isfinite(low) else f"defined in {defined.size} of {draws.size}"
+
+
+def patient_jackknife(statistic: Statistic, clusters, n_columns: int) -> np.ndarray:
+    """Return leave-one-patient-out values, shape (n_patients, n_columns), 0 where spared."""
+    n_patients = int(np.max(clusters)) + 1
     if n_patients > MAX_JACKKNIFE_PATIENTS:
         return np.zeros((n_patients, n_columns))
     return jackknife_values(statistic, clusters)

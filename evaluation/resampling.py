@@ -8,8 +8,9 @@ import numpy as np
 
 from evaluation.weighted import Statistic
 
-# Weights of about 4 million entries a block keep memory flat for any number of patients.
-MAX_BLOCK_ENTRIES = 4_000_000
+# Blocks keep memory flat for any number of patients; this size keeps weights (4 bytes) and the
+# counters they come from (8 bytes) in the processor's cache. Another size draws other resamples.
+MAX_BLOCK_ENTRIES = 50_000
 METHODS = ("percentile", "bca")
 
 
@@ -60,16 +61,25 @@ def resample_weights(strata, *, n_resamples: int, rng: np.random.Generator) -> n
     numpy.ndarray of int32, shape (n_resamples, n_units)
         Each stratum's counts sum to its size.
     """
-    strata = np.asarray(strata)
-    weights = np.empty((n_resamples, strata.size), dtype=np.int32)
-    offsets = np.arange(n_resamples)[:, None]
-    for label in np.unique(strata):
-        members = np.flatnonzero(strata == label)
-        drawn = rng.integers(0, members.size, size=(n_resamples, members.size))
-        flat = (drawn + offsets * members.size).ravel()
-        counts = np.bincount(flat, minlength=n_resamples * members.size)
-        weights[:, members] = counts.reshape(n_resamples, members.size)
-    return weights
+    return _draw(*_layout(strata), n_resamples, rng)
+
+
+def _layout(strata) -> tuple[np.ndarray, np.ndarray]:
+    """Return the size of each stratum, and where each unit stands when sorted by stratum."""
+    _, codes, sizes = np.unique(np.asarray(strata), return_inverse=True, return_counts=True)
+    position = np.empty(codes.size, dtype=np.intp)
+    position[np.argsort(codes, kind="stable")] = np.arange(codes.size)
+    return sizes, position
+
+
+def _draw(sizes, position, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    by_stratum = np.empty((n_resamples, position.size), dtype=np.int32)
+    for size, end in zip(sizes, np.cumsum(sizes), strict=True):
+        drawn = rng.integers(0, size, size=(n_resamples, size))
+        drawn += np.arange(n_resamples)[:, None] * size
+        counts = np.bincount(drawn.ravel(), minlength=drawn.size)
+        by_stratum[:, end - size : end] = counts.reshape(drawn.shape)
+    return np.take(by_stratum, position, axis=1)
 
 
 def _units(clusters, strata) -> tuple[np.ndarray, np.ndarray]:
@@ -101,11 +111,13 @@ def bootstrap_draws(statistic: Statistic, clusters, *, plan: BootstrapPlan, stra
     clusters, labels = _units(clusters, strata)
     rng = np.random.default_rng(plan.seed)
     block = max(1, MAX_BLOCK_ENTRIES // max(clusters.size, labels.size))
+    layout = _layout(labels)
+    is_one_row_a_patient = np.array_equal(clusters, np.arange(labels.size))
     values = []
     for start in range(0, plan.n_resamples, block):
         n_block = min(block, plan.n_resamples - start)
-        weights = resample_weights(labels, n_resamples=n_block, rng=rng)
-        values.append(statistic(weights[:, clusters]))
+        weights = _draw(*layout, n_block, rng)
+        values.append(statistic(weights if is_one_row_a_patient else weights[:, clusters]))
     return np.concatenate(values)
 
 

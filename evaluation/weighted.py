@@ -28,25 +28,27 @@ def safe_ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 def auroc_statistic(y_true, y_score) -> Statistic:
     """Return the weighted AUROC: rows are sorted once, a resample costs one cumulative sum.
 
-    Ties count half. NaN where a resample holds a single outcome class.
+    Ties count half. NaN where a resample holds a single outcome class. Counts stay integers, so
+    the sums are exact; an event looks its concordant non-events up in their running total.
     """
     outcome = as_outcome(y_true)
     scores = as_scores(y_score, n_rows=outcome.size)
     order = np.argsort(scores, kind="stable")
-    is_event = outcome[order].astype(np.float64)
-    starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
-    has_ties = starts.size < order.size
+    event_rows, control_rows = order[outcome[order] == 1], order[outcome[order] == 0]
+    n_lower = np.searchsorted(scores[control_rows], scores[event_rows], side="left")
+    n_not_above = np.searchsorted(scores[control_rows], scores[event_rows], side="right")
+    has_ties = bool((n_lower != n_not_above).any())
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        ordered = weights[:, order].astype(np.float64)
-        events = ordered * is_event
-        controls = ordered - events
+        total = np.zeros((len(weights), control_rows.size + 1), dtype=weights.dtype)
+        controls = np.take(weights, control_rows, axis=1)
+        np.cumsum(controls, axis=1, out=total[:, 1:], dtype=weights.dtype)
+        events = np.take(weights, event_rows, axis=1)
+        below = np.take(total, n_lower, axis=1).astype(np.float64)
         if has_ties:
-            events = np.add.reduceat(events, starts, axis=1)
-            controls = np.add.reduceat(controls, starts, axis=1)
-        below = np.cumsum(controls, axis=1)
-        concordant = np.einsum("ij,ij->i", events, below - controls / 2)
-        return safe_ratio(concordant, events.sum(axis=1) * below[:, -1])
+            below = (below + np.take(total, n_not_above, axis=1)) / 2
+        concordant = np.einsum("ij,ij->i", events, below)
+        return safe_ratio(concordant, events.sum(axis=1) * total[:, -1].astype(np.float64))
 
     return statistic
 
