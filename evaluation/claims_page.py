@@ -81,8 +81,10 @@ def _declared(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings):
 
 def _other_pairs(comparisons: pd.DataFrame, settings: EvaluationSettings) -> list[tuple]:
     rows = []
-    is_other = (comparisons["metric"] == PRIMARY_METRIC) & ~comparisons["is_primary"].astype(bool)
-    for _, row in comparisons[is_other].iterrows():
+    declared = (settings.new_variant, settings.reference_variant)
+    is_declared = (comparisons[["new", "reference"]] == declared).all(axis=1)
+    is_other = (comparisons["metric"] == PRIMARY_METRIC) & ~is_declared
+    for _, row in comparisons[is_other].drop_duplicates(["new", "reference"]).iterrows():
         claim = judge(difference_of(row), margin=settings.margin, confidence=settings.confidence)
         new, reference = (variant_style(row[side])["label"] for side in ("new", "reference"))
         sentence = f"{new} tells patients apart better than {reference}."

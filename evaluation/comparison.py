@@ -6,9 +6,11 @@ the Brier score below zero does. Both variants see the same resamples, so what t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t
 
 from evaluation.discrimination import delong_covariance
 from evaluation.intervals import Interval, bootstrap_interval, bootstrap_intervals
@@ -81,11 +83,12 @@ def pair_patients(new: pd.DataFrame, reference: pd.DataFrame) -> ScoredRows:
 
 
 def paired_delong(
-    y_true, y_new, y_reference, *, confidence: float = 0.95
+    y_true, y_new, y_reference, *, folds=None, confidence: float = 0.95
 ) -> tuple[Interval, float]:
     """Return the difference of two AUROCs on the same patients, and its two-sided p-value.
 
-    Var(A1 - A2) = V11 + V22 - 2 V12 of DeLong et al. 1988 (doi 10.2307/2531595). With several
+    Var(A1 - A2) = V11 + V22 - 2 V12 of DeLong et al. 1988 (doi 10.2307/2531595), with the quantile
+    of Student's t at one less than the number of events (or of the others, if fewer). With several
     columns (repeats) the AUROCs are averaged; the variance uses all their covariances.
 
     Parameters
@@ -94,6 +97,8 @@ def paired_delong(
         0 or 1, both present.
     y_new, y_reference : array-like, shape (n,) or (n, n_repeats)
         Scores of the same patients.
+    folds : array-like, shape (n,) or (n, n_repeats), optional
+        Test fold of each patient: then the mean of the AUROCs within folds is compared.
     confidence : float
         Level of the interval.
 
@@ -107,24 +112,30 @@ def paired_delong(
     ValueError
         If an array is malformed or only one outcome class is present.
     """
-    new = np.asarray(y_new, dtype=np.float64).reshape(len(y_true), -1)
-    reference = np.asarray(y_reference, dtype=np.float64).reshape(len(y_true), -1)
-    auc, covariance = delong_covariance(y_true, np.hstack([new, reference]))
-    contrast = np.r_[
-        np.full(new.shape[1], 1 / new.shape[1]),
-        np.full(reference.shape[1], -1 / reference.shape[1]),
-    ]
+    outcome = np.asarray(y_true)
+    new = np.asarray(y_new, dtype=np.float64).reshape(outcome.size, -1)
+    reference = np.asarray(y_reference, dtype=np.float64).reshape(outcome.size, -1)
+    if folds is not None:
+        folds = np.broadcast_to(np.asarray(folds).reshape(outcome.size, -1), new.shape)
+        folds = np.hstack([folds, folds])
+    auc, covariance = delong_covariance(outcome, np.hstack([new, reference]), folds=folds)
+    n_repeats = new.shape[1]
+    contrast = np.repeat([1 / n_repeats, -1 / n_repeats], n_repeats)
     estimate = float(contrast @ auc)
     variance = float(contrast @ covariance @ contrast)
+    name = "DeLong, t" if folds is None else "DeLong within folds, t"
     # Identical rankings leave rounding of the order of 1e-18, not a variance.
     if not variance > 1e-15:
         nan = float("nan")
-        return Interval(estimate, nan, nan, "DeLong; no interval: no variance"), nan
+        return Interval(estimate, nan, nan, f"{name}; no interval: no variance"), nan
     error = np.sqrt(variance)
-    half_width = norm.ppf(0.5 + confidence / 2) * error
-    p_value = float(2 * norm.sf(abs(estimate) / error))
-    low, high = float(estimate - half_width), float(estimate + half_width)
-    return Interval(estimate, low, high, "DeLong"), p_value
+    n_events = int((outcome == 1).sum())
+    freedom = max(min(n_events, outcome.size - n_events) - 1, 1)
+    half_width = t.ppf(0.5 + confidence / 2, freedom) * error
+    p_value = float(2 * t.sf(abs(estimate) / error, freedom))
+    return Interval(estimate, float(estimate - half_width), float(estimate + half_width), name), (
+        p_value
+    )
 
 
 def compare_variants(
@@ -149,8 +160,9 @@ def compare_variants(
     -------
     pandas.DataFrame
         `metric, method, threshold, estimate, ci_low, ci_high, p_value, n, n_events`, metric in
-        `delta_auroc_mean_within_fold` (primary), `delta_auroc_pooled` (bootstrap and DeLong),
-        `delta_brier`, `delta_net_benefit`. AUROC resamples are stratified by outcome, the others
+        `delta_auroc_mean_within_fold` (primary) and `delta_auroc_pooled`, each by DeLong and by the
+        bootstrap, `delta_brier`, `delta_net_benefit`. The first row is the one
+        to be judged. AUROC resamples are stratified by outcome, the others
         are not.
 
     Raises
@@ -159,9 +171,10 @@ def compare_variants(
         If the patients or their outcomes are not identical.
     """
     pairs = pair_patients(new, reference)
-    rows = [_auroc_row(pairs, pairs.folds, "delta_auroc_mean_within_fold", plan)]
-    rows += [_auroc_row(pairs, pairs.repeats, "delta_auroc_pooled", plan)]
-    rows += [_delong_row(pairs, plan)]
+    # BCa is worse than the percentile interval for a paired difference (benchmarks/coverage.py).
+    plan = replace(plan, method="percentile")
+    rows = _auroc_rows(pairs, pairs.folds, "delta_auroc_mean_within_fold", plan)
+    rows += _auroc_rows(pairs, pairs.repeats, "delta_auroc_pooled", plan)
     brier = _paired(pairs, brier_statistic, pairs.repeats)
     interval = bootstrap_interval(brier, pairs.clusters, plan=plan)
     rows.append(_row("delta_brier", interval, pairs))
@@ -181,30 +194,23 @@ def _paired(pairs: ScoredRows, factory, parts):
     )
 
 
-def _auroc_row(pairs: ScoredRows, parts, metric: str, plan: BootstrapPlan) -> dict:
+def _auroc_rows(pairs: ScoredRows, parts, metric: str, plan: BootstrapPlan) -> list[dict]:
     mixed = pairs.mixed(parts)
     if not mixed:
         nan = float("nan")
-        return _row(metric, Interval(nan, nan, nan, "not estimable: one outcome class"), pairs)
-    is_within = metric == "delta_auroc_mean_within_fold"
-    strata = pairs.by_fold_and_outcome if is_within else pairs.by_outcome
-    statistic = _paired(pairs, auroc_statistic, mixed)
-    return _row(
-        metric, bootstrap_interval(statistic, pairs.clusters, plan=plan, strata=strata), pairs
-    )
-
-
-def _delong_row(pairs: ScoredRows, plan: BootstrapPlan) -> dict:
-    nan = float("nan")
+        return [_row(metric, Interval(nan, nan, nan, "not estimable: one outcome class"), pairs)]
+    rows = []
     new, reference = pairs.score_matrix("new"), pairs.score_matrix("reference")
-    reason = "one outcome class" if pairs.n_events in (0, pairs.n) else ""
-    if new is None or reference is None:
-        reason = "patients differ between repeats"
-    if reason:
-        interval = Interval(nan, nan, nan, f"DeLong; not estimable: {reason}")
-        return _row("delta_auroc_pooled", interval, pairs)
-    interval, p_value = paired_delong(pairs.by_outcome, new, reference, confidence=plan.confidence)
-    return _row("delta_auroc_pooled", interval, pairs, p_value=p_value)
+    if new is not None and reference is not None:
+        is_within = metric == "delta_auroc_mean_within_fold"
+        folds = pairs.score_matrix("fold") if is_within else None
+        interval, p_value = paired_delong(
+            pairs.by_outcome, new, reference, folds=folds, confidence=plan.confidence
+        )
+        rows.append(_row(metric, interval, pairs, p_value=p_value))
+    statistic = _paired(pairs, auroc_statistic, mixed)
+    drawn = bootstrap_interval(statistic, pairs.clusters, plan=plan, strata=pairs.by_outcome)
+    return [*rows, _row(metric, drawn, pairs)]
 
 
 def _row(metric, interval: Interval, pairs, *, threshold=np.nan, p_value=np.nan) -> dict:

@@ -220,7 +220,7 @@ def _row(what: str, kind: str, test: pd.DataFrame, plan: BootstrapPlan, drawn: n
         sample.statistic(auroc_statistic, folds),
         sample.clusters,
         plan=plan,
-        strata=sample.by_fold_and_outcome,
+        strata=sample.by_outcome,
     )
     drawn = drawn[np.isfinite(drawn)]
     distance = abs(interval.estimate - np.median(drawn))

@@ -279,15 +279,3 @@ def decision_metrics(y_true, decision, *, confidence: float = 0.95) -> pd.DataFr
         estimate = count / n if n else float("nan")
         rows.append((metric, estimate, low, high, count, n))
     return pd.DataFrame(rows, columns=["metric", "estimate", "ci_low", "ci_high", "count", "n"])
-
-
-def exact_interval(count: int, n: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the exact interval of `count` in `n` (Clopper & Pearson 1934); (nan, nan) at n = 0.
-
-    It covers at least its level and often more (doi 10.1093/biomet/26.4.404); Wilson's covers it on
-    average.
-    """
-    if n == 0:
-        return float("nan"), float("nan")
-    low, high = proportion_confint(count, n, alpha=1 - confidence, method="beta")
-    return float(low), float(high)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
+from evaluation.auroc_intervals import auroc_interval
 from evaluation.calibration import (
     calibration_error_statistic,
     calibration_line,
@@ -15,7 +15,6 @@ from evaluation.comparison import CONDITIONAL
 from evaluation.discrimination import (
     decision_metrics,
     delong_covariance,
-    delong_interval,
     wilson_interval,
 )
 from evaluation.intervals import Interval, bootstrap_interval, bootstrap_intervals
@@ -49,11 +48,14 @@ def row_of(metric: str, interval: Interval, sample: ScoredRows, *, threshold=NAN
 
 
 def discrimination_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
-    """Return AUROC (mean within fold, pooled by bootstrap and DeLong), AUPRC and prevalence.
+    """Return AUROC (mean within fold and pooled, each by two intervals), AUPRC and prevalence.
+
+    The first interval of an AUROC is the one to read: with few events the bootstrap, which draws
+    the same few again, is too narrow (see :mod:`evaluation.trust`).
 
     Folds with a single outcome class have no AUROC; they are left out and counted in `method`.
     """
-    rows = [_within_fold_row(sample, plan)]
+    rows = _within_fold_rows(sample, plan)
     repeats = sample.mixed(sample.repeats)
     if not repeats:
         rows += [row_of("auroc_pooled", ONE_CLASS, sample), row_of("auprc", ONE_CLASS, sample)]
@@ -64,7 +66,8 @@ def discrimination_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
             plan=plan,
             strata=sample.by_outcome,
         )
-        rows += [row_of("auroc_pooled", pooled, sample), _delong_row(sample, plan)]
+        rows.append(_delong_row("auroc_pooled", sample, plan, "DeLong"))
+        rows.append(row_of("auroc_pooled", pooled, sample))
         precision = sample.statistic(average_precision_statistic, repeats)
         interval = bootstrap_interval(precision, sample.clusters, plan=plan)
         rows.append(row_of("auprc", interval, sample))
@@ -74,35 +77,40 @@ def discrimination_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     return [*rows, row_of("prevalence", prevalence, sample) | {"method": "Wilson"}]
 
 
-def _within_fold_row(sample: ScoredRows, plan: BootstrapPlan) -> dict:
+def _within_fold_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     folds = sample.mixed(sample.folds)
     name = "auroc_mean_within_fold"
     if not folds:
-        return row_of(name, ONE_CLASS, sample)
-    interval = bootstrap_interval(
+        return [row_of(name, ONE_CLASS, sample)]
+    n_lost = len(sample.folds) - len(folds)
+    lost = f" ({n_lost} without both outcomes left out)" if n_lost else ""
+    rows = []
+    fold_of = sample.score_matrix("fold")
+    if fold_of is not None:
+        rows.append(_delong_row(name, sample, plan, "DeLong within folds", folds=fold_of))
+    drawn = bootstrap_interval(
         sample.statistic(auroc_statistic, folds),
         sample.clusters,
         plan=plan,
-        strata=sample.by_fold_and_outcome,
+        strata=sample.by_outcome,
     )
-    n_lost = len(sample.folds) - len(folds)
-    lost = f" ({n_lost} without both outcomes left out)" if n_lost else ""
-    text = f"mean of {len(folds)} folds{lost}; {interval.method}"
-    return row_of(
-        name, Interval(interval.estimate, interval.ci_low, interval.ci_high, text), sample
-    )
+    rows.append(row_of(name, drawn, sample))
+    return [row | {"method": f"mean of {len(folds)} folds{lost}; {row['method']}"} for row in rows]
 
 
-def _delong_row(sample: ScoredRows, plan: BootstrapPlan) -> dict:
+def _delong_row(name: str, sample: ScoredRows, plan: BootstrapPlan, kind: str, folds=None) -> dict:
+    """Return the row with the wider of DeLong's interval and Newcombe's."""
     scores = sample.score_matrix()
     if scores is None:
         reason = "DeLong; not estimable: patients differ between repeats"
-        return row_of("auroc_pooled", Interval(NAN, NAN, NAN, reason), sample)
-    auc, covariance = delong_covariance(sample.by_outcome, scores)
+        return row_of(name, Interval(NAN, NAN, NAN, reason), sample)
+    auc, covariance = delong_covariance(sample.by_outcome, scores, folds=folds)
     estimate = float(auc.mean())
-    low, high = delong_interval(estimate, float(covariance.mean()), confidence=plan.confidence)
-    text = "DeLong, logit scale" + ("" if np.isfinite(low) else "; no interval: no variance")
-    return row_of("auroc_pooled", Interval(estimate, low, high, text), sample)
+    counts = (sample.n_events, sample.n - sample.n_events)
+    low, high = auroc_interval(
+        estimate, float(covariance.mean()), *counts, confidence=plan.confidence
+    )
+    return row_of(name, Interval(estimate, low, high, f"wider of {kind} and Newcombe"), sample)
 
 
 def decision_rows(sample: ScoredRows, plan: BootstrapPlan, *, rule: str) -> list[dict]:

@@ -35,8 +35,9 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
     metrics = tables["metrics"]
     primary = metrics[
         (metrics["metric"] == "auroc_mean_within_fold") & (metrics["level"] == "patient")
-    ]
+    ].drop_duplicates("variant")  # the first interval is the one to read
     warnings = [claim["warning"], _not_above_chance(primary), _few_events_a_fold(tables)]
+    warnings.append(_not_trusted(primary))
     if "controls" in tables:
         warnings.append(control_warning(tables["controls"]))
     first = primary.iloc[0]
@@ -70,6 +71,13 @@ def _not_above_chance(primary: pd.DataFrame) -> str:
         f"Not above chance in this run (interval not wholly above 0.5): {', '.join(names)}. Such a "
         "model has learnt little or nothing that shows here; its risks and maps carry no message."
     )
+
+
+def _not_trusted(primary: pd.DataFrame) -> str:
+    """Say where the interval of the primary figure covers less than it says."""
+    if "trust" not in primary:
+        return ""
+    return next((text for text in primary["trust"] if "too narrow" in text), "")
 
 
 def _few_events_a_fold(tables: Mapping[str, pd.DataFrame]) -> str:

@@ -82,7 +82,8 @@ def _of_target(rows: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame
             level = settings.reclassification_risk
             parts.append(added_value(*sides, plan=settings.plan, reclassification_risk=level))
         table = pd.concat(parts, ignore_index=True)
-        is_primary = (table["metric"] == PRIMARY_METRIC) & (pair == primary)
+        # Of several intervals of the difference the first is judged.
+        is_primary = (table.index == 0) & (pair == primary)
         tables.append(table.assign(new=pair[0], reference=pair[1], is_primary=is_primary))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 

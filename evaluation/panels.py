@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from evaluation import figures, forest
+from evaluation import before_after, by_fold, figures, forest, survival_figures
 
 Tables = Mapping[str, pd.DataFrame]
 Panel = tuple[Figure, str, pd.DataFrame]
@@ -74,4 +74,50 @@ def subgroups(tables: Tables, variant: str) -> Panel:
     figure, ax = plt.subplots(figsize=(8, 1.4 + 0.32 * n_rows), layout="constrained")
     forest.plot_subgroups(table, variant=variant, ax=ax)
     caption = "AUROC in subgroups with intervals; too small a cell has its counts and no estimate."
+    return figure, caption, table
+
+
+def recalibration(calibration: pd.DataFrame, curves: pd.DataFrame) -> Panel:
+    """Draw calibration before and after recalibration, one panel a variant."""
+    names = list(curves["variant"].unique())
+    size = (4.8 * len(names), 4.8)
+    figure, axes = plt.subplots(1, len(names), figsize=size, layout="constrained", squeeze=False)
+    for name, ax in zip(names, axes[0], strict=True):
+        before_after.plot_before_after(curves, variant=name, metrics=calibration, ax=ax)
+    caption = (
+        "Calibration of held-out patients as it came and after recalibration inside the folds, "
+        "fitted on training patients."
+    )
+    return figure, caption, curves
+
+
+def incidence(survival: Tables) -> Panel:
+    """Draw the cumulative incidence by risk group, one panel a variant."""
+    table = survival["cumulative_incidence"]
+    names = list(table["variant"].unique())
+    size = (5.6 * len(names), 5.2)
+    figure, axes = plt.subplots(1, len(names), figsize=size, layout="constrained", squeeze=False)
+    for name, ax in zip(names, axes[0], strict=True):
+        survival_figures.plot_risk_group_curves(table, variant=name, ax=ax)
+    caption = (
+        "Cumulative incidence of the event (Aalen-Johansen) by risk group, numbers at risk below; "
+        "the limits of the groups come from training patients."
+    )
+    return figure, caption, table
+
+
+def horizons(survival: Tables) -> Panel:
+    """Draw the AUROC at several horizons, weighted for censoring."""
+    figure, ax = plt.subplots(figsize=(6.2, 4.4), layout="constrained")
+    survival_figures.plot_horizon_auroc(survival["survival_metrics"], ax=ax)
+    caption = "AUROC at several horizons; patients lost before are weighted for, not left out."
+    return figure, caption, survival["survival_metrics"]
+
+
+def sites(table: pd.DataFrame, pooled: pd.DataFrame, variant: str) -> Panel:
+    """Draw the AUROC of every site, and what they say together."""
+    n_rows = int((table["variant"] == variant).sum())
+    figure, ax = plt.subplots(figsize=(7, 2.0 + 0.42 * n_rows), layout="constrained")
+    by_fold.plot_by_fold(table, variant=variant, pooled=pooled, ax=ax)
+    caption = "AUROC at each site by a model trained at the others; below, all sites together."
     return figure, caption, table

@@ -83,16 +83,6 @@ class ScoredRows:
         """Stratum of every patient: the outcome."""
         return self.patients["y_true"].to_numpy()
 
-    @cached_property
-    def by_fold_and_outcome(self) -> np.ndarray:
-        """Stratum of every patient: fold and outcome; with several repeats the outcome only.
-
-        A patient sits in another fold in each repeat, so no drawing can hold all folds fixed.
-        """
-        if len(self.repeats) > 1:
-            return self.by_outcome
-        return cluster_codes(self.patients["fold"], self.patients["y_true"])
-
     def statistic(
         self, factory: Factory, parts: list[np.ndarray], column: str = "y_score"
     ) -> Statistic:

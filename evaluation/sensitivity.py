@@ -17,16 +17,19 @@ COLUMNS = ("patient_id", "repeat", "fold", "role", "model", "y_true", "y_score")
 DIFFERENCES = ("delta_auroc_mean_within_fold", "delta_brier")
 
 
+_ROW = ("metric", "estimate", "ci_low", "ci_high", "method")
+
+
 def sensitivity_table(
-    predictions: pd.DataFrame, plan: BootstrapPlan, *, primary: str = PRIMARY
+    predictions: pd.DataFrame | None, plan: BootstrapPlan, *, primary: str = PRIMARY
 ) -> pd.DataFrame:
     """Return the figures of every form of the clinical model, and its difference to the primary.
 
     Parameters
     ----------
-    predictions : pandas.DataFrame
+    predictions : pandas.DataFrame, optional
         `patient_id, repeat, fold, role, model, y_true, y_score`, one row a patient, repeat and
-        model; role `test`.
+        model; role `test`. Without them the table is empty.
     plan : BootstrapPlan
         Resamples of patients; AUROC is stratified by outcome, the others are not.
     primary : str
@@ -45,6 +48,8 @@ def sensitivity_table(
     ValueError
         If a column or the primary model is missing, or a row is no test row.
     """
+    if predictions is None:
+        return pd.DataFrame(columns=["model", *_ROW, "n", "n_events"])
     require_columns(predictions, COLUMNS, name="predictions")
     by_model = dict(tuple(predictions.groupby("model", sort=False)))
     if primary not in by_model:
@@ -74,7 +79,7 @@ def _own_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     brier = sample.statistic(brier_statistic, sample.repeats)
     found = {
         "auroc_mean_within_fold": bootstrap_interval(
-            auroc, sample.clusters, plan=plan, strata=sample.by_fold_and_outcome
+            auroc, sample.clusters, plan=plan, strata=sample.by_outcome
         ),
         "calibration_slope": bootstrap_intervals(lines, sample.clusters, plan=plan)[1],
         "brier": bootstrap_interval(brier, sample.clusters, plan=plan),

@@ -7,6 +7,8 @@ Riley & Collins 2023 (doi 10.1002/bimj.202200302) define the measures of instabi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -143,6 +145,52 @@ def optimism_table(y_true, original, refits, n_drawn) -> pd.DataFrame:
         optimism = float(gaps.mean()) if gaps.size else float("nan")
         rows.append((metric, apparent, optimism, apparent - optimism, gaps.size))
     return pd.DataFrame(rows, columns=["metric", "apparent", "optimism", "corrected", "n_refits"])
+
+
+def stability_table(tables: Mapping[str, pd.DataFrame], *, threshold: float) -> pd.DataFrame:
+    """Return all that refitting tells of a model: instability, optimism, permutation.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        `refits` (`patient_id, refit, n_drawn, y_true, y_score`) and `permutations`
+        (`permutation, auroc`; 0 is the observed); either may be absent.
+    threshold : float
+        Risk at which a decision is made.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `measure, value, low, high, n_refits`; ranges over patients or refits, not confidence
+        intervals.
+    """
+    columns = ["measure", "value", "low", "high", "n_refits"]
+    parts = [pd.DataFrame(columns=columns)]
+    if "refits" in tables:
+        arrays = refit_arrays(tables["refits"])
+        drawn = (arrays["original"], arrays["refits"], arrays["y_true"])
+        parts.append(instability_summary(*drawn, threshold=threshold))
+        for row in optimism_table(**arrays).itertuples():
+            values = {
+                f"{row.metric}, apparent": row.apparent,
+                f"{row.metric}, optimism": row.optimism,
+                f"{row.metric}, corrected for optimism": row.corrected,
+            }
+            found = pd.DataFrame({"measure": list(values), "value": list(values.values())})
+            parts.append(found.assign(n_refits=row.n_refits))
+    if "permutations" in tables:
+        drawn = tables["permutations"]["auroc"].to_numpy()
+        p_value = permutation_p_value(drawn[0], drawn[1:])
+        found = pd.DataFrame(
+            {
+                "measure": ["auroc with permuted outcomes", "p of the permutation, refitted"],
+                "value": [float(np.nanmedian(drawn[1:])), p_value],
+            }
+        )
+        found.loc[0, ["low", "high"]] = _range(drawn[1:][np.isfinite(drawn[1:])])
+        parts.append(found.assign(n_refits=drawn.size - 1))
+    kept = [part.reindex(columns=columns) for part in parts if len(part)]
+    return pd.concat(kept, ignore_index=True) if kept else parts[0]
 
 
 def permutation_p_value(observed: float, permuted) -> float:

@@ -23,6 +23,7 @@ from evaluation.samples import ScoredRows
 from evaluation.scores import TRAINING_ROLES, known_at_horizon, patient_scores
 from evaluation.subgroups import subgroup_rows
 from evaluation.thresholds import apply_thresholds, check_rule, choose_thresholds
+from evaluation.trust import NOMINAL, trust_table
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def evaluate(
     -------
     dict of pandas.DataFrame
         `metrics` (`variant, target, level, subgroup, metric, method, threshold, estimate, ci_low,
-        ci_high, n, n_events`), `comparisons`, `claims`, `thresholds`, `patients` (test scores and
+        ci_high, n, n_events` and, at 95 %, `coverage, trust`: what a simulation says of such
+        intervals), `comparisons`, `claims`, `thresholds`, `patients` (test scores and
         decisions), `roc`, `precision_recall`, `calibration_curve`, `decision_curve`,
         `risk_histogram`, `explorer`, `operating_points` (not with given thresholds), `subgroups`
         (also in `metrics`, without p-values). All start with `target` and
@@ -172,6 +174,8 @@ def evaluate(
             )
     result = {name: pd.concat(parts, ignore_index=True) for name, parts in collected.items()}
     comparisons, claims = compare_all(test, settings)
+    if settings.confidence == NOMINAL:
+        result["metrics"], comparisons = (trust_table(t) for t in (result["metrics"], comparisons))
     result |= chosen
     return result | {
         "comparisons": comparisons,

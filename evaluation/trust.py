@@ -27,14 +27,19 @@ _METHODS = (
     (r"DeLong, logit scale, t", "DeLong, logit, t"),
     (r"DeLong, logit scale", "DeLong, logit"),
     (r"DeLong within folds, t", "DeLong within folds, t"),
+    (r"DeLong, t", "DeLong, t"),
     (r"DeLong", "DeLong"),
     (r"Newcombe", "Newcombe"),
     (r"exact", "exact (Clopper-Pearson)"),
     (r"Wilson", "Wilson"),
     (r"Wald", "Wald"),
 )
-_STRATIFIED = ("auroc_pooled", "delta_auroc_pooled")
-_IN_FOLDS = ("auroc_mean_within_fold", "delta_auroc_mean_within_fold")
+_STRATIFIED = (
+    "auroc_pooled",
+    "auroc_mean_within_fold",
+    "delta_auroc_pooled",
+    "delta_auroc_mean_within_fold",
+)
 
 
 @cache
@@ -66,11 +71,8 @@ def study_method(metric: str, method: str) -> str:
         return next((name for pattern, name in _METHODS if re.search(pattern, method)), "")
     if metric == "auroc_records":
         return f"bootstrap of patients, {found[1]}"
-    # With several repeats no drawing can hold all folds fixed: strata are the outcome.
-    is_in_folds = metric in _IN_FOLDS and "repeats" not in method
-    if is_in_folds or metric in (*_STRATIFIED, *_IN_FOLDS):
-        strata = "fold and outcome" if is_in_folds else "outcome"
-        return f"bootstrap within {strata}, {found[1]}"
+    if metric in _STRATIFIED:
+        return f"bootstrap within outcome, {found[1]}"
     return f"bootstrap, {found[1]}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,6 +124,14 @@ class Artifacts:
                     f"Run notebook {table.written_by} again."
                 )
         return self._checked(frame, name)
+
+    def read_found(self, names: Iterable[str], variant: str = "") -> dict[str, pd.DataFrame]:
+        """Return those of the tables that the run has, by name."""
+        return {
+            name: self.read_table(name, variant)
+            for name in names
+            if self.path(name, variant).exists()
+        }
 
     def write_table(self, name: str, frame: pd.DataFrame, variant: str = "") -> Path:
         """Write a table of the run after checking it against its schema."""

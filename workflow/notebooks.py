@@ -96,7 +96,7 @@ def _undeclared(stage: Stage, code: str) -> list[str]:
 
 def _declared(stage: Stage) -> set[str]:
     """Return the artifacts a stage's notebook may read."""
-    return {name.lstrip("*") for name in (*stage.requires, *stage.produces)}
+    return {name.lstrip("*?") for name in (*stage.requires, *stage.produces)}
 
 
 def check() -> list[str]:

@@ -189,6 +189,36 @@ TABLES = {
         "03_evaluate",
         {"sentence": "text", "verdict": "text", "evidence": "text"},
     ),
+    "recalibration": Table(
+        "03_evaluation/recalibration.csv",
+        "03_evaluate",
+        {"recalibration": "text", "metric": "text"},
+    ),
+    "folds": Table("03_evaluation/folds.csv", "03_evaluate", {"label": "text", "note": "text"}),
+    "stability": Table(
+        "03_evaluation/stability.csv", "03_evaluate", {"measure": "text", "value": "number"}
+    ),
+    "clinical_forms": Table(
+        "03_evaluation/clinical_forms.csv", "03_evaluate", {"model": "text", "metric": "text"}
+    ),
+    "survival_metrics": Table(
+        "03_evaluation/survival_metrics.csv",
+        "03_evaluate",
+        {"metric": "text", "horizon_days": "number"},
+    ),
+    "survival_comparisons": Table(
+        "03_evaluation/survival_comparisons.csv",
+        "03_evaluate",
+        {"metric": "text", "horizon_days": "number"},
+    ),
+    "cox": Table("03_evaluation/cox.csv", "03_evaluate", {"model": "text", "hazard_of": "text"}),
+    "cumulative_incidence": Table(
+        "03_evaluation/cumulative_incidence.csv", "03_evaluate", {"group": "text", "curve": "text"}
+    ),
+    "risk_groups": Table(
+        "03_evaluation/risk_groups.csv", "03_evaluate", {"group": "text", "n": "integer"}
+    ),
+    "notes": Table("03_evaluation/time_to_event_notes.csv", "03_evaluate", {"note": "text"}),
     "controls": Table(
         "03_evaluation/controls.csv", "03_evaluate", {"what": "text", "kind": "text"}
     ),

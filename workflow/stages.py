@@ -31,7 +31,8 @@ _DATA = ("dataset", "patients", "records", "lead_quality", "splits", SIGNALS)
 class Stage:
     """One notebook, the folder it writes, and what it must find there and leave.
 
-    Names as in ``artifacts``; a ``*`` stands for every trained variant.
+    Names as in ``artifacts``; a ``*`` stands for every trained variant, a ``?`` for each of them
+    that has it.
     """
 
     number: str
@@ -43,6 +44,14 @@ class Stage:
     per_variant: bool = False
 
 
+TIME_TO_EVENT = (
+    "survival_metrics",
+    "survival_comparisons",
+    "cox",
+    "cumulative_incidence",
+    "risk_groups",
+    "notes",
+)
 STAGES = (
     Stage(
         "01",
@@ -66,13 +75,26 @@ STAGES = (
         "03_evaluate",
         "03_evaluation",
         EvaluationParameters,
-        ("dataset", "patients", "records", "*predictions"),
+        (
+            "dataset",
+            "patients",
+            "records",
+            "*predictions",
+            "?refits",
+            "?permutations",
+            "?sensitivity",
+        ),
         (
             "metrics",
             "comparisons",
             "subgroups",
             "explorer",
             "operating_points",
+            "recalibration",
+            "folds",
+            "stability",
+            "clinical_forms",
+            *TIME_TO_EVENT,
             "sample_size",
             "controls",
             "claims",
@@ -143,11 +165,11 @@ class Step:
         """Return the files behind artifact names, relative to the run folder."""
         found: list[str] = []
         for name in names:
-            variants = run.trained_variants() if name.startswith("*") else [self.variant]
-            found += [
-                str(run.path(name.lstrip("*"), variant).relative_to(run.directory))
-                for variant in variants
-            ]
+            is_of_each = name.startswith(("*", "?"))
+            variants = run.trained_variants() if is_of_each else [self.variant]
+            paths = [run.path(name.lstrip("*?"), variant) for variant in variants]
+            kept = [path for path in paths if path.exists() or not name.startswith("?")]
+            found += [str(path.relative_to(run.directory)) for path in kept]
         return found
 
 
