@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from workflow import report_details as details
 from workflow import report_tables as tables
 from workflow.artifacts import Artifacts, atomic_path
 from workflow.record import Record
@@ -56,7 +57,7 @@ def summary_lines(run: Artifacts) -> list[str]:
     return [*lines, claim["sentence"], *claim["warnings"]]
 
 
-_PATHS = ("run_directory", "data_root")  # a path may hold a name
+_PATHS = ("run_directory", "data_root", "model_run")  # a path may hold a name
 
 
 def _steps(record: Record) -> list[dict[str, Any]]:
@@ -93,6 +94,11 @@ def _table(frame: pd.DataFrame, *, digits: int = 3) -> str:
     return frame.to_html(
         index=False, border=0, na_rep="", float_format=f"{{:.{digits}f}}".format, classes="data"
     )
+
+
+def _optional(frame: pd.DataFrame) -> str:
+    """Return a table as HTML, nothing where it has no rows."""
+    return _table(frame) if len(frame) else ""
 
 
 def write_report(run: Artifacts) -> Path:
@@ -135,6 +141,14 @@ def write_report(run: Artifacts) -> Path:
         metrics=_table(tables.metric_table(run)),
         sample_size=_table(tables.sample_size_table(run)),
         reporting=reporting_sections(run),
+        survival=_optional(details.survival_table(run)),
+        cox=_optional(details.cox_table(run)),
+        risk_groups=_table(details.risk_group_table(run)),
+        notes=list(run.read_table("notes")["note"]),
+        stability=_optional(details.stability_table(run)),
+        forms=_optional(details.forms_table(run)),
+        recalibration=_table(details.recalibration_table(run)),
+        distrusted=details.distrusted(run),
         claims=_table(tables.claims_table(run)),
         explorer=_table(tables.explorer_table(run)),
         operating=_table(tables.operating_table(run)),

@@ -40,6 +40,7 @@ METRIC_NAMES = {
     "delta_auroc_pooled": "AUROC, pooled",
     "delta_brier": "Brier score (below 0 is better)",
     "delta_net_benefit": "Net benefit",
+    "auroc_minus_others": "AUROC minus that of all others",
     "odds_ratio_per_sd": "Odds ratio of a standard deviation of its score",
     "idi": "IDI",
     "nri_events": "Net reclassification of events",
