@@ -117,6 +117,7 @@ def _influence(is_event: np.ndarray, score: np.ndarray, fold: np.ndarray):
         n_events = int(is_event[rows].sum())
         weight[rows] = 1 / np.where(is_event[rows], n_events, rows.size - n_events) / len(parts)
     auc = float(component[is_event] @ weight[is_event]) if parts else float("nan")
+    auc = min(max(auc, 0.0), 1.0) if parts else auc  # rounding may leave it
     return auc, weight * (component - auc)
 
 

@@ -65,7 +65,7 @@ def sensitivity_table(
         rows = _own_rows(sample, plan)
         if model != primary:
             pairs = compare_variants(by_model[model], by_model[primary], plan=plan)
-            pairs = pairs[pairs["metric"].isin(DIFFERENCES)]
+            pairs = pairs[pairs["metric"].isin(DIFFERENCES)].drop_duplicates("metric")
             rows += pairs[list(rows[0])].to_dict("records")
         table = pd.DataFrame(rows).assign(n=sample.n, n_events=sample.n_events)
         table.insert(0, "model", model)

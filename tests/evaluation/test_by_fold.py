@@ -30,7 +30,7 @@ def test_each_fold_has_its_own_auroc_and_their_mean_is_the_primary_figure(patien
         assert (row.n, row.n_events) == (len(part), part["y_true"].sum())
         assert row.ci_low < row.auroc < row.ci_high
         assert row.label == f"fold {row.fold + 1}"
-    (primary,) = [
+    primary, *_ = [
         row
         for row in discrimination_rows(ScoredRows(test), BootstrapPlan(100, method="percentile"))
         if row["metric"] == "auroc_mean_within_fold"

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t as student
 
 from evaluation.comparison import compare_variants, pair_patients, paired_delong
 from evaluation.discrimination import auroc
@@ -30,7 +31,9 @@ def test_paired_delong_equals_the_definition_over_all_pairs(decimals, naive_delo
     auc, covariance = naive_delong(y_true, scores)
     error = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     assert interval.estimate == pytest.approx(auc[0] - auc[1])
-    assert interval.ci_high - interval.ci_low == pytest.approx(2 * 1.959963985 * error)
+    n_events = y_true.sum()
+    quantile = student.ppf(0.975, min(n_events, y_true.size - n_events) - 1)
+    assert interval.ci_high - interval.ci_low == pytest.approx(2 * quantile * error)
     assert 0 < p_value < 1
     back, same = paired_delong(y_true, scores[:, 1], scores[:, 0])
     assert (back.estimate, same) == (pytest.approx(-interval.estimate), pytest.approx(p_value))
@@ -50,8 +53,24 @@ def test_repeats_are_averaged_with_their_covariance(naive_delong):
     auc, covariance = naive_delong(y_true, scores)
     contrast = np.array([0.5, 0.5, -0.5, -0.5])
     assert interval.estimate == pytest.approx(contrast @ auc)
-    width = 2 * 1.959963985 * np.sqrt(contrast @ covariance @ contrast)
+    quantile = student.ppf(0.975, min(y_true.sum(), 60 - y_true.sum()) - 1)
+    width = 2 * quantile * np.sqrt(contrast @ covariance @ contrast)
     assert interval.ci_high - interval.ci_low == pytest.approx(width)
+
+
+def test_within_folds_the_variance_is_that_of_the_mean_of_independent_folds(naive_delong):
+    rng = np.random.default_rng(2)
+    y_true = np.tile([1, 0, 0], 40)
+    fold = np.repeat([0, 1, 2], 40)
+    scores = rng.normal(size=(120, 2)) + y_true[:, None] + 10 * fold[:, None]
+    interval, _ = paired_delong(y_true, scores[:, 0], scores[:, 1], folds=fold)
+    parts = [naive_delong(y_true[fold == k], scores[fold == k]) for k in range(3)]
+    gap = np.mean([auc[0] - auc[1] for auc, _ in parts])
+    assert interval.estimate == pytest.approx(gap)
+    # Deviations are taken from the mean over folds, not from each fold's own AUROC.
+    error = np.sqrt(sum(c[0, 0] + c[1, 1] - 2 * c[0, 1] for _, c in parts)) / 3
+    half_width = student.ppf(0.975, 39) * error
+    assert interval.ci_high - interval.estimate == pytest.approx(half_width, rel=0.15)
 
 
 def test_differences_are_the_differences_of_the_metrics(make_predictions):

@@ -37,12 +37,8 @@ def study(monkeypatch):
 @pytest.mark.parametrize(
     ("metric", "method", "expected"),
     [
-        ("auroc_mean_within_fold", IN_FOLDS, "bootstrap within fold and outcome, bca"),
-        (
-            "auroc_mean_within_fold",
-            IN_FOLDS + ", mean of 10 repeats",
-            "bootstrap within outcome, bca",
-        ),
+        ("auroc_mean_within_fold", IN_FOLDS, "bootstrap within outcome, bca"),
+        ("delta_auroc_pooled", "paired: DeLong, t, conditional on", "DeLong, t"),
         ("delta_brier", "paired: bootstrap of patients, percentile, 200", "bootstrap, percentile"),
         ("auroc_records", "bootstrap of patients within strata, bca", "bootstrap of patients, bca"),
         ("auroc_pooled", DELONG, "DeLong, logit"),
