@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -82,6 +82,11 @@ class EvaluationSettings:
     def plan(self) -> BootstrapPlan:
         """The bootstrap plan these settings ask for."""
         return BootstrapPlan(self.n_resamples, self.confidence, self.interval, self.seed)
+
+    @property
+    def secondary_plan(self) -> BootstrapPlan:
+        """The plan of analyses that nothing is decided by: at most 1,000 resamples, for time."""
+        return replace(self.plan, n_resamples=min(self.n_resamples, 1000))
 
     @property
     def risk_thresholds(self) -> np.ndarray:

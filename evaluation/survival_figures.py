@@ -159,7 +159,7 @@ def plot_horizon_auroc(metrics: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     ax.set(ylim=(min(0.4, np.nanmin([0.4, *rows["ci_low"]])), 1.01))
     events = rows.drop_duplicates("horizon_days").set_index("horizon_days")["n_events"]
     ax.set_xticks(days, [f"{day:g}\n{events[day]} events" for day in days])
-    add_legend(ax, loc="lower right")
+    add_legend(ax, loc="upper right")
     is_last = rows["horizon_days"] == (days[-1] if days.size else 0)
     names = {"x": "Horizon, days since time zero", "y": "AUROC at the horizon (no unit)"}
     title = "Discrimination by horizon, weighted for censoring"
