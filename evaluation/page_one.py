@@ -43,7 +43,7 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
     first = primary.iloc[0]
     return {
         "verdict": claim["verdict"],
-        "sentence": _with_labels(claim["sentence"]),
+        "sentence": with_labels(claim["sentence"]),
         "margin": settings.margin,
         "warnings": [text for text in warnings if text],
         "intervals": (
@@ -55,7 +55,7 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
     }
 
 
-def _with_labels(sentence: str) -> str:
+def with_labels(sentence: str) -> str:
     """Write the variants as the figures name them."""
     names = "|".join(sorted(VARIANT_STYLES, key=len, reverse=True))
     return re.sub(rf"\b({names})\b", lambda found: variant_style(found[1])["label"], sentence)

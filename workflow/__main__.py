@@ -131,7 +131,9 @@ def _validate(options: argparse.Namespace) -> None:
     header = {"name": name, "profile": "external validation", "about": about}
     steps = [Step(stage) for stage in STAGES_OF_VALIDATION]
     Runner(run, parameters, header, reuse=not options.no_reuse).execute(steps)
-    print("\n".join(summary_lines(run)))
+    from workflow.external_report import write_external_report
+
+    print("\n".join([*summary_lines(run), "", f"Report: {write_external_report(run)}"]))
 
 
 def _summary(run: Artifacts) -> str:
@@ -153,7 +155,7 @@ def _summary(run: Artifacts) -> str:
 def _newest_source() -> float:
     """Return when the own code of report and checklists was changed last."""
     folder = Path(__file__).parent
-    sources = [*folder.glob("report*"), *folder.glob("*.yaml")]
+    sources = [*folder.glob("report*"), *folder.glob("*.yaml"), *folder.glob("*.j2")]
     return max(path.stat().st_mtime for path in sources)
 
 

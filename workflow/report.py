@@ -89,16 +89,23 @@ def _origins(record: Record) -> list[dict[str, Any]]:
     return found
 
 
-def _table(frame: pd.DataFrame, *, digits: int = 3) -> str:
+def html_table(frame: pd.DataFrame, *, digits: int = 3) -> str:
     """Return a table as HTML, numbers rounded, empty cells blank."""
     return frame.to_html(
         index=False, border=0, na_rep="", float_format=f"{{:.{digits}f}}".format, classes="data"
     )
 
 
+def environment() -> Environment:
+    """Return the templates of the pages; a name that is not there is an error."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
+    )
+
+
 def _optional(frame: pd.DataFrame) -> str:
     """Return a table as HTML, nothing where it has no rows."""
-    return _table(frame) if len(frame) else ""
+    return html_table(frame) if len(frame) else ""
 
 
 def write_report(run: Artifacts) -> Path:
@@ -117,46 +124,47 @@ def write_report(run: Artifacts) -> Path:
         if run.path("maps", variant).exists()
     ]
     flow = run.read_document("flow")["steps"]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("report.html.j2").render(
-        dataset=run.read_document("dataset"),
-        claim=run.read_document("claim"),
-        run=record.content,
-        steps=_steps(record),
-        origins=_origins(record),
-        headline=_table(tables.headline(run)),
-        page_one=[picture for picture in evaluation if picture.name in PAGE_ONE],
-        more=[picture for picture in evaluation if picture.name not in PAGE_ONE],
-        flow=_table(pd.DataFrame(flow)),
-        table_one=_table(run.read_table("table_one")),
-        rejected=len(run.read_table("rejected")),
-        cohort=pictures(run, "01_data"),
-        models=[
-            (tables.VARIANT_NAMES[variant], pictures(run, f"02_models/{variant}"))
-            for variant in run.trained_variants()
-        ],
-        comparisons=_table(tables.comparison_table(run)),
-        metrics=_table(tables.metric_table(run)),
-        sample_size=_table(tables.sample_size_table(run)),
-        reporting=reporting_sections(run),
-        survival=_optional(details.survival_table(run)),
-        cox=_optional(details.cox_table(run)),
-        risk_groups=_table(details.risk_group_table(run)),
-        notes=list(run.read_table("notes")["note"]),
-        stability=_optional(details.stability_table(run)),
-        forms=_optional(details.forms_table(run)),
-        recalibration=_table(details.recalibration_table(run)),
-        distrusted=details.distrusted(run),
-        claims=_table(tables.claims_table(run)),
-        explorer=_table(tables.explorer_table(run)),
-        operating=_table(tables.operating_table(run)),
-        subgroups=_table(tables.subgroup_table(run)),
-        controls=_table(tables.control_table(run)),
-        n_parameters=run.read_table("sample_size")["n_parameters"].iloc[0],
-        explained=explained,
-        variant_names=tables.VARIANT_NAMES,
+    page = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            dataset=run.read_document("dataset"),
+            claim=run.read_document("claim"),
+            run=record.content,
+            steps=_steps(record),
+            origins=_origins(record),
+            headline=html_table(tables.headline(run)),
+            page_one=[picture for picture in evaluation if picture.name in PAGE_ONE],
+            more=[picture for picture in evaluation if picture.name not in PAGE_ONE],
+            flow=html_table(pd.DataFrame(flow)),
+            table_one=html_table(run.read_table("table_one")),
+            rejected=len(run.read_table("rejected")),
+            cohort=pictures(run, "01_data"),
+            models=[
+                (tables.VARIANT_NAMES[variant], pictures(run, f"02_models/{variant}"))
+                for variant in run.trained_variants()
+            ],
+            comparisons=html_table(tables.comparison_table(run)),
+            metrics=html_table(tables.metric_table(run)),
+            sample_size=html_table(tables.sample_size_table(run)),
+            reporting=reporting_sections(run),
+            survival=_optional(details.survival_table(run)),
+            cox=_optional(details.cox_table(run)),
+            risk_groups=html_table(details.risk_group_table(run)),
+            notes=list(run.read_table("notes")["note"]),
+            stability=_optional(details.stability_table(run)),
+            forms=_optional(details.forms_table(run)),
+            recalibration=html_table(details.recalibration_table(run.read_table("recalibration"))),
+            distrusted=details.distrusted(run),
+            claims=html_table(tables.claims_table(run)),
+            explorer=html_table(tables.explorer_table(run)),
+            operating=html_table(tables.operating_table(run)),
+            subgroups=html_table(tables.subgroup_table(run)),
+            controls=html_table(tables.control_table(run)),
+            n_parameters=run.read_table("sample_size")["n_parameters"].iloc[0],
+            explained=explained,
+            variant_names=tables.VARIANT_NAMES,
+        )
     )
     path = run.directory / "report.html"
     with atomic_path(path) as aside:

@@ -41,7 +41,7 @@ def _spread(row: dict[Any, Any], names: tuple[str, str, str], digits: int = 2) -
     return f"{estimate:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _estimates(table: pd.DataFrame, names: dict[str, str], keys: list[str]) -> pd.DataFrame:
+def estimates(table: pd.DataFrame, names: dict[str, str], keys: list[str]) -> pd.DataFrame:
     """Return one row a key and metric: its name and its estimate with interval."""
     rows: list[dict[str, str]] = []
     entries: list[dict[Any, Any]] = table.drop_duplicates([*keys, "metric"]).to_dict("records")
@@ -59,7 +59,7 @@ def survival_table(run: Artifacts) -> pd.DataFrame:
     table = run.read_table("survival_metrics")
     if table.empty:
         return pd.DataFrame()
-    found = _estimates(table, SURVIVAL_NAMES, ["variant", "horizon_days"])
+    found = estimates(table, SURVIVAL_NAMES, ["variant", "horizon_days"])
     order = found["Figure"].drop_duplicates()
     wide = found.pivot(index="Figure", columns="variant", values="Estimate").reindex(order)
     wide = wide[[name for name in VARIANT_NAMES if name in wide]].fillna("")
@@ -125,17 +125,16 @@ def forms_table(run: Artifacts) -> pd.DataFrame:
     table = run.read_table("clinical_forms")
     if table.empty:
         return pd.DataFrame()
-    found = _estimates(table, FORM_NAMES, ["model"])
+    found = estimates(table, FORM_NAMES, ["model"])
     models, figures = (found[name].drop_duplicates() for name in ("model", "Figure"))
     wide = found.pivot(index="model", columns="Figure", values="Estimate")
     wide = wide.reindex(index=models, columns=figures).fillna("")
     return wide.rename_axis(index="Form", columns=None).reset_index()
 
 
-def recalibration_table(run: Artifacts) -> pd.DataFrame:
+def recalibration_table(table: pd.DataFrame) -> pd.DataFrame:
     """Return calibration before and after, a column a figure."""
-    table = run.read_table("recalibration")
-    found = _estimates(table, METRIC_NAMES, ["variant", "recalibration"])
+    found = estimates(table, METRIC_NAMES, ["variant", "recalibration"])
     found["variant"] = found["variant"].map(VARIANT_NAMES)
     found["recalibration"] = found["recalibration"].replace({"none": "as it came"})
     keys, figures = ["variant", "recalibration"], found["Figure"].drop_duplicates()
