@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from evaluation.auroc_intervals import auroc_interval
@@ -11,6 +12,7 @@ from evaluation.calibration import (
     calibration_line_statistic,
     undefined_reason,
 )
+from evaluation.claims import FEW_EVENTS_CURVE
 from evaluation.comparison import CONDITIONAL
 from evaluation.discrimination import (
     decision_metrics,
@@ -189,11 +191,21 @@ def calibration_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     for name, factory in factories.items():
         statistic = sample.statistic(factory, sample.repeats)
         rows.append(row_of(name, bootstrap_interval(statistic, sample.clusters, plan=plan), sample))
+    return rows + _error_rows(sample, plan) + _line_rows(sample, plan)
+
+
+def _error_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
+    """Return ICI, E50 and E90, with an interval only where there are events enough for one."""
     errors = sample.statistic(calibration_error_statistic, sample.repeats)
-    intervals = bootstrap_intervals(errors, sample.clusters, plan=plan)
-    for name, interval in zip(("ici", "e50", "e90"), intervals, strict=True):
-        rows.append(row_of(name, interval, sample))
-    return rows + _line_rows(sample, plan)
+    names = ("ici", "e50", "e90")
+    if sample.n_events >= FEW_EVENTS_CURVE:
+        intervals = bootstrap_intervals(errors, sample.clusters, plan=plan)
+    else:
+        # Resampling adds noise to a mean of absolute values: benchmarks/coverage.py.
+        text = f"no interval: those of the bootstrap are too narrow under {FEW_EVENTS_CURVE} events"
+        values = errors(np.ones((1, len(sample.frame))))[0]
+        intervals = [Interval(float(value), NAN, NAN, text) for value in values]
+    return [row_of(*pair, sample) for pair in zip(names, intervals, strict=True)]
 
 
 def _line_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
