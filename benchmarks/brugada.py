@@ -54,7 +54,10 @@ def baseline_predictions(run: Artifacts, features: np.ndarray, model, name: str)
     """Return the test predictions of a baseline that is fitted anew in every fold."""
     records = run.read_table("records").merge(run.read_table("patients"), on="patient_id")
     parts = []
-    for (repeat, fold), split in run.read_table("splits").groupby(["repeat", "fold"]):
+    splits = run.read_table("splits")
+    trained = run.read_table("predictions", run.trained_variants()[0])["repeat"].unique()
+    splits = splits[splits["repeat"].isin(trained)]
+    for (repeat, fold), split in splits.groupby(["repeat", "fold"]):
         rows = records.merge(split[["patient_id", "role"]], on="patient_id")
         is_test = (rows["role"] == "test").to_numpy()
         x, y = features[rows["signal_row"]], rows["outcome"].to_numpy(int)
@@ -94,12 +97,12 @@ def main() -> None:
     models["heart_rate"] = baseline_predictions(run, rates, logistic, "heart_rate")
     scores = {name: patient_scores(frame) for name, frame in models.items()}
     for name, frame in scores.items():
-        rows = metrics_frame(discrimination_rows(ScoredRows(frame), plan)).set_index("metric")
+        rows = metrics_frame(discrimination_rows(ScoredRows(frame), plan))
+        rows = rows.drop_duplicates("metric").set_index("metric")  # the interval to be read
         print_line(f"auroc_{name}", rows.loc[METRIC])
         if name != "random_kernels":
-            table = compare_variants(
-                frame, scores["random_kernels"], plan=plan, risk_thresholds=()
-            ).set_index("metric")
+            table = compare_variants(frame, scores["random_kernels"], plan=plan, risk_thresholds=())
+            table = table.drop_duplicates("metric").set_index("metric")
             print_line(f"delta_auroc_{name}_vs_random_kernels", table.loc[f"delta_{METRIC}"])
 
 

@@ -171,7 +171,7 @@ def compare_variants(
         If the patients or their outcomes are not identical.
     """
     pairs = pair_patients(new, reference)
-    # BCa is worse than the percentile interval for a paired difference (benchmarks/coverage.py).
+    # BCa covers a paired difference worse than percentiles (benchmarks/interval_coverage.py).
     plan = replace(plan, method="percentile")
     rows = _auroc_rows(pairs, pairs.folds, "delta_auroc_mean_within_fold", plan)
     rows += _auroc_rows(pairs, pairs.repeats, "delta_auroc_pooled", plan)

@@ -201,7 +201,7 @@ def _error_rows(sample: ScoredRows, plan: BootstrapPlan) -> list[dict]:
     if sample.n_events >= FEW_EVENTS_CURVE:
         intervals = bootstrap_intervals(errors, sample.clusters, plan=plan)
     else:
-        # Resampling adds noise to a mean of absolute values: benchmarks/coverage.py.
+        # Resampling adds noise to a mean of absolute values: benchmarks/interval_coverage.py.
         text = f"no interval: those of the bootstrap are too narrow under {FEW_EVENTS_CURVE} events"
         values = errors(np.ones((1, len(sample.frame))))[0]
         intervals = [Interval(float(value), NAN, NAN, text) for value in values]

@@ -1,7 +1,7 @@
 """May this interval be believed? What a simulation with as few patients and events says.
 
 `coverage.csv` holds how often "95 %" intervals held the truth in simulated cohorts
-(`python benchmarks/coverage.py` writes it). The simulated models are fixed: these are the
+(`python benchmarks/interval_coverage.py` writes it). The simulated models are fixed: these are the
 intervals' own errors, and what refitting would add comes on top.
 """
 

@@ -60,7 +60,11 @@ def test_four_folds_give_every_table(result):
     assert (with_interval["ci_high"] >= with_interval["estimate"]).all()
     without = metrics[metrics["ci_low"].isna()]
     assert set(without["metric"]) <= {"ici", "e50", "e90"}
-    assert without["method"].str.contains("no interval: those of the bootstrap are too narrow under 200").all()
+    assert (
+        without["method"]
+        .str.contains("no interval: those of the bootstrap are too narrow under 200")
+        .all()
+    )
     models = metrics[metrics["metric"] != "prevalence"]
     assert models["method"].str.contains("conditional on the fitted models").all()
 

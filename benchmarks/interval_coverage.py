@@ -1,6 +1,6 @@
 """How often the 95 % intervals of the evaluation hold the truth, in simulated cohorts.
 
-    python benchmarks/coverage.py
+    python benchmarks/interval_coverage.py
 
 A cell is a number of patients, a prevalence, a number of ECGs a patient, a true AUROC and a
 spread (see coverage_cohorts.py). Coverage is that of the intervals that could be made; the share
