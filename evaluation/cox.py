@@ -67,7 +67,8 @@ def cox_table(
     ----------
     wide : pandas.DataFrame
         `patient_id, repeat, event` (0 censored, 1 event, 2 competing), `duration_days`, and a
-        column of risks (0 to 1) for each variant. One row a patient and repeat; with several
+        column of risks (0 to 1) for each variant, NaN in repeats it was not trained in. One row a
+        patient and repeat; with several
         repeats the model is stratified by repeat and its variance clusters by patient.
     target : str
         Name of the outcome.
@@ -92,8 +93,8 @@ def cox_table(
         models.append(pair[::-1])
     data = wide[list(kept)].copy()
     for name in variants:
-        logit = risk_to_logit(wide[name])
-        spread = logit.std(ddof=1) if len(logit) > 1 else 0.0
+        logit = pd.Series(risk_to_logit(wide[name]), wide.index)
+        spread = logit.std() if len(logit) > 1 else 0.0
         data[name] = (logit - logit.mean()) / spread if spread > 0 else 0.0
     # Beyond the horizon the risk was not meant to say anything.
     is_later = data["duration_days"] > horizon_days
@@ -108,6 +109,7 @@ def cox_table(
 
 
 def _rows(data: pd.DataFrame, model: CoxModel, confidence: float) -> list[dict]:
+    data = data.dropna(subset=list(model.terms))  # repeats that a variant was not trained in
     is_event = data["event"] == KINDS[model.hazard_of]
     n_events = data.loc[is_event, "patient_id"].nunique()
     about = {

@@ -100,3 +100,14 @@ def test_a_score_that_separates_all_events_is_refused(wide):
     row = cox_table(perfect, target="sva", horizon_days=1e9).iloc[0]
     assert n_events >= 10
     assert row["method"] == "not estimated: the fit does not converge"
+
+
+def test_a_network_of_one_repeat_beside_a_model_of_three(wide):
+    repeats = [wide.assign(repeat=k, ecg=wide["ecg"] if k == 0 else np.nan) for k in range(3)]
+    many = cox_table(pd.concat(repeats), target="sva", horizon_days=1e9, pair=("ecg", "old"))
+    once = cox_table(wide, target="sva", horizon_days=1e9, pair=("ecg", "old"))
+    keys = ["model", "term", "hazard_of"]
+    many, once = (table.set_index(keys)["hazard_ratio"] for table in (many, once))
+    assert many.notna().all()
+    np.testing.assert_allclose(many["ecg"], once["ecg"], rtol=1e-6)
+    np.testing.assert_allclose(many["old"], once["old"], rtol=5e-3)  # its SD is of 3 n rows
