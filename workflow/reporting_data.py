@@ -12,6 +12,8 @@ from typing import Any
 
 from workflow.reporting_facts import Finding, RunFacts
 
+KNOWN_AT_HORIZON = "status at the horizon known"  # a step of the flow
+
 
 def subject(facts: RunFacts) -> Finding:
     """Return what is predicted, in whom, and that the evaluation is internal."""
@@ -93,6 +95,8 @@ def left_out(facts: RunFacts) -> Finding:
     lines: list[str] = []
     idle: list[str] = []
     for before, after in pairwise(facts.document("flow")["steps"]):
+        if after["step"] == KNOWN_AT_HORIZON:
+            continue  # these patients stay, for the time to the event
         lost = [before[n] - after[n] for n in ("n_patients", "n_records")]
         if any(lost):
             lines.append(f"{after['reason']}: {lost[0]} patients and {lost[1]} ECGs left out")
@@ -103,18 +107,23 @@ def left_out(facts: RunFacts) -> Finding:
 
 
 def unknown_outcome(facts: RunFacts) -> Finding:
-    """Return how many patients were left out because their outcome is not known."""
-    steps = facts.document("flow")["steps"]
-    for before, after in pairwise(steps):
-        if after["step"] == "outcome known":
+    """Return how many patients have no known outcome, and what became of them."""
+    fates = {
+        "outcome known": "left out, none counted as free of the event.",
+        KNOWN_AT_HORIZON: (
+            "in no training and in no figure of the outcome at the horizon, none counted as free "
+            "of the event; scored out of fold and weighted for in the time to the event."
+        ),
+    }
+    lines: list[str] = []
+    for before, after in pairwise(facts.document("flow")["steps"]):
+        if after["step"] in fates:
             n_lost = before["n_patients"] - after["n_patients"]
-            return Finding(
-                (
-                    f"Outcome not known ({after['reason']}): {n_lost} of {before['n_patients']} "
-                    "patients left out, none counted as free of the event.",
-                )
+            lines.append(
+                f"Outcome not known ({after['reason']}): {n_lost} of {before['n_patients']} "
+                f"patients, {fates[after['step']]}"
             )
-    return Finding(())
+    return Finding(tuple(lines))
 
 
 def devices(facts: RunFacts) -> Finding:

@@ -150,7 +150,7 @@ def subgroups(facts: RunFacts) -> Finding:
     table = facts.table("metrics")
     mine = table[
         (table["subgroup"] != "all")
-        & table["metric"].str.startswith("auroc")
+        & (table["metric"] == "auroc_pooled")
         & table["variant"].isin(facts.variants)
     ]
     return Finding(tuple(_subgroup_line(row) for row in mine.to_dict("records")))

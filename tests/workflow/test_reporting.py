@@ -262,7 +262,7 @@ def test_everything_a_whole_run_can_say_is_found(run):
     ("item", "said"),
     [
         ("20a", "12 patients: 4 with the event, 8 without; 12 ECGs."),
-        ("11", "Outcome not known (reason outcome known): 3 of 15 patients left out"),
+        ("11", "Outcome not known (reason outcome known): 3 of 15 patients, left out"),
         ("11", "A missing covariate counts as its mean among the training patients"),
         ("12b", "Numbers enter the clinical model linearly"),
         ("11", "Age: missing in 2 (17%) patients"),
@@ -388,6 +388,7 @@ def test_a_hold_out_and_another_cohort_are_not_called_the_same(run):
 def test_subgroups_are_shown_with_their_counts_or_as_not_computable(run):
     metrics = run.read_table("metrics")
     rows = metrics[(metrics["variant"] == "ecg") & (metrics["metric"].str.startswith("auroc"))]
+    rows = rows.assign(metric="auroc_pooled")
     rows = pd.concat([rows.assign(subgroup=name, n=6, n_events=2) for name in ("men", "women")])
     rows["estimate"] = [0.7, float("nan")]
     rows["ci_low"] = float("nan")
