@@ -34,8 +34,10 @@ def validated(model_run):
     return Artifacts(name)
 
 
-def test_every_patient_has_one_risk_by_each_frozen_model(validated):
+def test_every_patient_of_known_status_has_one_risk_by_each_frozen_model(validated):
     patients, records = validated.read_table("patients"), validated.read_table("records")
+    patients = patients[patients["outcome"].notna()]
+    records = records[records["patient_id"].isin(patients["patient_id"])]
     for variant in VARIANTS:
         table = validated.read_table("external_predictions", variant)
         assert sorted(table["record_id"]) == sorted(records["record_id"])
@@ -63,6 +65,10 @@ def test_the_tables_say_before_and_after_and_how_the_patients_differ(validated):
     assert set(metrics["recalibration"]) == {"none", "intercept", "logistic"}
     assert len(about["updates"]) == 2 * 2 * 5
     assert about["refused"] == {}
+    unknown = validated.read_table("patients")["outcome"].isna()
+    assert about["n_unknown"] == unknown.sum() > 0
+    page = (validated.directory / "report.html").read_text(encoding="utf-8")
+    assert f"{unknown.sum()} further patients were lost before the horizon" in page
     assert "The cohort consists of simulated patients." in about["notes"]
     case_mix = validated.read_table("external_case_mix").set_index("what")
     assert case_mix.loc["event", "n_external"] == about["n_patients"]
