@@ -50,7 +50,7 @@ def page_one(tables: Mapping[str, pd.DataFrame], settings: EvaluationSettings) -
             f"{first['n']} patients, {first['n_events']} events. AUROC: mean within test folds. "
             f"{settings.confidence:.0%} intervals, conditional on the fitted models: they do not "
             "contain the spread between training runs. Sensitivity and specificity at "
-            f"the {settings.rule_text}."
+            f"the {settings.rule_text}.{_repeats(tables)}"
         ),
     }
 
@@ -71,6 +71,17 @@ def _not_above_chance(primary: pd.DataFrame) -> str:
         f"Not above chance in this run (interval not wholly above 0.5): {', '.join(names)}. Such a "
         "model has learnt little or nothing that shows here; its risks and maps carry no message."
     )
+
+
+def _repeats(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Say which models were fitted in more than one repeat of the folds."""
+    found = tables["patients"].groupby("variant", sort=False)["repeat"].nunique()
+    texts = [
+        f" {variant_style(str(name))['label']}: mean of {n} repeats of the folds."
+        for name, n in found.items()
+        if n > 1
+    ]
+    return "".join(texts)
 
 
 def _not_trusted(primary: pd.DataFrame) -> str:

@@ -52,3 +52,19 @@ def test_few_events_in_a_fold_are_told():
     settings = EvaluationSettings(n_resamples=200)
     page = page_one(evaluate(predictions(2.0, n_events=12), settings), settings)
     assert any("smallest test fold has 6 events" in text for text in page["warnings"])
+
+
+def test_a_model_of_several_repeats_is_told():
+    settings = EvaluationSettings(n_resamples=200)
+    once = predictions(2.0)
+    again = once[once["variant"] == "clinical"].assign(repeat=1)
+    page = page_one(evaluate(pd.concat([once, again]), settings), settings)
+    assert page["intervals"].endswith("Clinical: mean of 2 repeats of the folds.")
+    assert "repeats" not in page_one(evaluate(once, settings), settings)["intervals"]
+
+
+def test_an_interval_that_covers_too_little_is_told():
+    settings = EvaluationSettings(n_resamples=200)
+    tables = evaluate(predictions(2.0), settings)
+    tables["metrics"]["trust"] = "In simulation it held the truth in 80 %: too narrow."
+    assert any("too narrow" in text for text in page_one(tables, settings)["warnings"])
