@@ -27,6 +27,9 @@ STEPS = [
 ]
 
 
+REFITTED = ("coefficients", "refits", "permutations", "learning_curve", "sensitivity")
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
     """Return the finished smoke run and what the command printed."""
@@ -47,7 +50,8 @@ def test_every_patient_is_scored_once_by_a_model_that_had_not_seen_it(smoke):
     for variant in smoke.trained_variants():
         test = smoke.read_table("predictions", variant).query("role == 'test'")
         assert set(test["patient_id"]) == set(patients["patient_id"])
-        assert test["record_id"].is_unique
+        assert not test.duplicated(["repeat", "record_id"]).any()
+        assert test["repeat"].nunique() == (2 if variant == "clinical" else 1)
         merged = test.merge(splits, on=["patient_id", "repeat", "fold"], suffixes=("", "_split"))
         assert (merged["role_split"] == "test").all()
 
@@ -142,6 +146,8 @@ def test_every_declared_table_was_written(smoke):
         for variant in smoke.trained_variants() if "{variant}" in TABLES[name].path else [""]:
             if name in ("shap_values", "lead_shares") and variant in ("clinical", "ecg"):
                 continue  # no network, or no covariates
+            if name in REFITTED and variant != "clinical":
+                continue
             smoke.read_table(name, variant)
 
 
