@@ -22,10 +22,12 @@ from statistics import median
 
 import numpy as np
 from MLstatkit import Bootstrapping, Delong_test
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 
 from evaluation.comparison import paired_delong
+from evaluation.discrimination import delong_covariance
 from evaluation.resampling import BootstrapPlan, bootstrap_draws, resample_weights
 from evaluation.weighted import auroc_statistic
 
@@ -57,7 +59,7 @@ def loop_bootstrap(y_true, y_score, n_resamples: int) -> np.ndarray:
 
 
 def check_equal(y_true, y_score) -> None:
-    """Stop unless our AUROCs of resamples are scikit-learn's, and our DeLong is MLstatkit's."""
+    """Stop unless our AUROCs of resamples are scikit-learn's, and our DeLong's z is MLstatkit's."""
     weights = resample_weights(y_true, n_resamples=5, rng=np.random.default_rng(1))
     ours = auroc_statistic(y_true, y_score[:, 0])(weights)
     theirs = [
@@ -65,8 +67,9 @@ def check_equal(y_true, y_score) -> None:
     ]
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
     z, p_value = Delong_test(y_true, *y_score.T, return_ci=False, return_auc=False)
-    interval, ours_p = paired_delong(y_true, *y_score.T)
-    np.testing.assert_allclose((ours_p, np.sign(interval.estimate)), (p_value, -np.sign(z)))
+    auc, covariance = delong_covariance(y_true, y_score)
+    ours_z = (auc[0] - auc[1]) / np.sqrt(np.array([1, -1]) @ covariance @ np.array([1, -1]))
+    np.testing.assert_allclose((ours_z, 2 * norm.sf(abs(ours_z))), (-z, p_value))
 
 
 def in_turns(works: dict[str, Callable[[], object]], n_repeats: int) -> dict[str, tuple]:

@@ -10,7 +10,7 @@ from evaluation.weighted import Statistic
 
 # Blocks keep memory flat for any number of patients; this size keeps weights (4 bytes) and the
 # counters they come from (8 bytes) in the processor's cache. Another size draws other resamples.
-MAX_BLOCK_ENTRIES = 50_000
+MAX_BLOCK_ENTRIES = 100_000
 METHODS = ("percentile", "bca")
 
 
@@ -61,7 +61,8 @@ def resample_weights(strata, *, n_resamples: int, rng: np.random.Generator) -> n
     numpy.ndarray of int32, shape (n_resamples, n_units)
         Each stratum's counts sum to its size.
     """
-    return _draw(*_layout(strata), n_resamples, rng)
+    sizes, position = _layout(strata)
+    return np.take(_draw(sizes, n_resamples, rng), position, axis=1)
 
 
 def _layout(strata) -> tuple[np.ndarray, np.ndarray]:
@@ -72,14 +73,30 @@ def _layout(strata) -> tuple[np.ndarray, np.ndarray]:
     return sizes, position
 
 
-def _draw(sizes, position, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
-    by_stratum = np.empty((n_resamples, position.size), dtype=np.int32)
+def _draw(sizes, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each unit was drawn, the units sorted by stratum."""
+    by_stratum = np.empty((n_resamples, sizes.sum()), dtype=np.int32)
     for size, end in zip(sizes, np.cumsum(sizes), strict=True):
-        drawn = rng.integers(0, size, size=(n_resamples, size))
+        drawn = _integers_below(size, (n_resamples, size), rng)
         drawn += np.arange(n_resamples)[:, None] * size
         counts = np.bincount(drawn.ravel(), minlength=drawn.size)
         by_stratum[:, end - size : end] = counts.reshape(drawn.shape)
-    return np.take(by_stratum, position, axis=1)
+    return by_stratum
+
+
+def _integers_below(size: int, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Return integers of 0 to size - 1, int64, in half the time of Generator.integers.
+
+    The high half of 32 random bits times `size` (Lemire, doi:10.1145/3230636), without the
+    rejection that would make it exact: chances differ from 1 / size by less than size / 2**32 of
+    themselves, two in a million for 10,000 patients.
+    """
+    n_drawn = shape[0] * shape[1]
+    bits = rng.bit_generator.random_raw((n_drawn + 1) // 2).view(np.uint32)[:n_drawn]
+    drawn = bits.astype(np.int64).reshape(shape)
+    drawn *= size
+    drawn >>= 32
+    return drawn
 
 
 def _units(clusters, strata) -> tuple[np.ndarray, np.ndarray]:
@@ -111,13 +128,15 @@ def bootstrap_draws(statistic: Statistic, clusters, *, plan: BootstrapPlan, stra
     clusters, labels = _units(clusters, strata)
     rng = np.random.default_rng(plan.seed)
     block = max(1, MAX_BLOCK_ENTRIES // max(clusters.size, labels.size))
-    layout = _layout(labels)
-    is_one_row_a_patient = np.array_equal(clusters, np.arange(labels.size))
+    sizes, position = _layout(labels)
+    row_of = position[clusters]
+    of_drawn = getattr(statistic, "of_drawn", None)  # spares sorting every resample
     values = []
     for start in range(0, plan.n_resamples, block):
         n_block = min(block, plan.n_resamples - start)
-        weights = _draw(*layout, n_block, rng)
-        values.append(statistic(weights if is_one_row_a_patient else weights[:, clusters]))
+        drawn = _draw(sizes, n_block, rng)
+        row_values = of_drawn(drawn, row_of) if of_drawn else statistic(drawn[:, row_of])
+        values.append(row_values)
     return np.concatenate(values)
 
 

@@ -39,17 +39,22 @@ def auroc_statistic(y_true, y_score) -> Statistic:
     n_not_above = np.searchsorted(scores[control_rows], scores[event_rows], side="right")
     has_ties = bool((n_lower != n_not_above).any())
 
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        total = np.zeros((len(weights), control_rows.size + 1), dtype=weights.dtype)
-        controls = np.take(weights, control_rows, axis=1)
-        np.cumsum(controls, axis=1, out=total[:, 1:], dtype=weights.dtype)
-        events = np.take(weights, event_rows, axis=1)
+    def of_drawn(drawn: np.ndarray, row_of: np.ndarray) -> np.ndarray:
+        """Return the statistic of weights that stand in another order: row i's at row_of[i]."""
+        total = np.zeros((len(drawn), control_rows.size + 1), dtype=drawn.dtype)
+        controls = np.take(drawn, row_of[control_rows], axis=1)
+        np.cumsum(controls, axis=1, out=total[:, 1:], dtype=drawn.dtype)
+        events = np.take(drawn, row_of[event_rows], axis=1)
         below = np.take(total, n_lower, axis=1).astype(np.float64)
         if has_ties:
             below = (below + np.take(total, n_not_above, axis=1)) / 2
         concordant = np.einsum("ij,ij->i", events, below)
         return safe_ratio(concordant, events.sum(axis=1) * total[:, -1].astype(np.float64))
 
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        return of_drawn(weights, np.arange(outcome.size))
+
+    statistic.of_drawn = of_drawn  # pyright: ignore[reportFunctionMemberAccess]
     return statistic
 
 
