@@ -104,7 +104,7 @@ def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
     """
     import keras
 
-    from models_training.architectures import TrainingScale
+    from models_training.layers import TrainingScale
 
     directory = Path(directory)
     card = load_card(directory)

@@ -10,10 +10,12 @@ _FLAGS = ("avx512_bf16", "amx_bf16")
 
 @dataclass(frozen=True)
 class ArchitectureSettings:
-    """Size of the network.
+    """Name and size of the network.
 
     Parameters
     ----------
+    name : str
+        One of `models_training.architectures.ARCHITECTURES`.
     width : int
         Channels of the first stage; 64 in the original.
     stage_blocks : tuple of int
@@ -28,6 +30,7 @@ class ArchitectureSettings:
         Hidden units of the covariates' branch.
     """
 
+    name: str = "resnet50"
     width: int = 64
     stage_blocks: tuple[int, ...] = (3, 4, 6, 3)
     stem_stride: int = 2

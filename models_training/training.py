@@ -14,7 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss, roc_auc_score
 from tqdm.auto import tqdm
 
-from models_training.architectures import build_resnet50
+from models_training.architectures import build_network
 from models_training.fold_store import Checkpoint
 from models_training.inputs import EpochBatches, TrainingData
 from models_training.optimizers import FlatAdamW
@@ -40,7 +40,7 @@ class NetworkTrainer:
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.precision)
         try:
-            self.model = build_resnet50(
+            self.model = build_network(
                 n_samples=data.signals.shape[1],
                 covariate_names=list(data.covariates.columns),
                 settings=settings.architecture,

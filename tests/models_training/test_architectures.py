@@ -4,14 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from models_training.architectures import TrainingScale, build_resnet50
+from models_training.architectures import build_network
+from models_training.layers import TrainingScale
 from models_training.settings import ArchitectureSettings, parse_stage_blocks
 
 TINY = ArchitectureSettings(width=4, stage_blocks=(1, 1, 1, 1))
 
 
 def test_resnet50_has_the_weights_of_a_1d_resnet50_and_keras_layer_names():
-    model = build_resnet50(n_samples=1000)
+    model = build_network(n_samples=1000)
     assert model.count_params() == 16_014_361
     outs = [layer.name for layer in model.layers if layer.name.endswith("_out")]
     expected = [
@@ -26,7 +27,7 @@ def test_resnet50_has_the_weights_of_a_1d_resnet50_and_keras_layer_names():
 
 
 def test_the_graph_is_flat():
-    model = build_resnet50(n_samples=128, settings=TINY)
+    model = build_network(n_samples=128, settings=TINY)
     assert not [layer for layer in model.layers if isinstance(layer, keras.Model)]
 
 
@@ -35,7 +36,7 @@ def test_the_graph_is_flat():
 def test_saved_and_reloaded_it_gives_the_same_risk(tmp_path, names, precision):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
-    model = build_resnet50(n_samples=128, covariate_names=names, settings=TINY)
+    model = build_network(n_samples=128, covariate_names=names, settings=TINY)
     keras.config.set_dtype_policy(before)
     rng = np.random.default_rng(0)
     inputs = {"ecg": rng.normal(size=(3, 128, 12)).astype("float32")}
@@ -52,7 +53,7 @@ def test_saved_and_reloaded_it_gives_the_same_risk(tmp_path, names, precision):
 
 
 def test_a_missing_covariate_counts_as_the_training_mean():
-    model = build_resnet50(n_samples=128, covariate_names=("a", "b"), settings=TINY)
+    model = build_network(n_samples=128, covariate_names=("a", "b"), settings=TINY)
     model.get_layer("covariate_scaling").set_statistics([50.0, 30.0], [10.0, 5.0])
     ecg = np.random.default_rng(0).normal(size=(1, 128, 12)).astype("float32")
     missing = model({"ecg": ecg, "covariates": np.array([[np.nan, 20.0]], "float32")})
@@ -63,7 +64,7 @@ def test_a_missing_covariate_counts_as_the_training_mean():
 def test_missing_covariates_leave_finite_gradients():
     import tensorflow as tf
 
-    model = build_resnet50(n_samples=128, covariate_names=("a",), settings=TINY)
+    model = build_network(n_samples=128, covariate_names=("a",), settings=TINY)
     inputs = {"ecg": tf.random.normal((4, 128, 12)), "covariates": tf.fill((4, 1), np.nan)}
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(inputs, training=True))
@@ -80,7 +81,7 @@ def test_a_constant_column_is_left_unscaled():
 
 def test_the_seed_decides_the_weights():
     weights = [
-        build_resnet50(n_samples=128, settings=TINY, seed=seed).get_weights() for seed in (1, 1, 2)
+        build_network(n_samples=128, settings=TINY, seed=seed).get_weights() for seed in (1, 1, 2)
     ]
     assert all(np.array_equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(weights[0], weights[2], strict=True))
@@ -94,4 +95,4 @@ def test_wrong_stage_blocks_are_refused(text):
 
 def test_an_ecg_that_is_too_short_is_refused():
     with pytest.raises(ValueError, match="n_samples must be at least 32, got 20"):
-        build_resnet50(n_samples=20, settings=TINY)
+        build_network(n_samples=20, settings=TINY)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from models_training.architectures import build_resnet50
+from models_training.architectures import build_network
 from models_training.bundle import BundleError, load_bundle, load_clinical, save_bundle
 from models_training.clinical_model import ClinicalModel
 from models_training.fold_models import FoldModels, background
@@ -25,7 +25,7 @@ CARD = {
 
 @pytest.fixture
 def model():
-    return build_resnet50(
+    return build_network(
         n_samples=128, settings=ArchitectureSettings(width=4, stage_blocks=(1, 1, 1, 1))
     )
 
