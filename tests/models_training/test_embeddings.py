@@ -8,7 +8,14 @@ import pytest
 
 from models_training import embeddings
 from models_training.architectures import build_network
-from models_training.embeddings import cached_embedding, embed, patient_means, trunk_of
+from models_training.embeddings import cached_embedding, embed, patient_means
+
+
+def trunk_of(model):
+    """Return the trunk, not traced: the networks here are tiny."""
+    trunk = embeddings.trunk_of(model)
+    trunk.run_eagerly = True
+    return trunk
 
 
 @pytest.fixture
