@@ -13,6 +13,16 @@ from dataclasses import dataclass
 from workflow.parameter_rules import parameter
 
 VARIANTS = ("ecg", "ecg_age", "ecg_covariates", "clinical")
+ARCHITECTURES = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "wide_resnet",
+    "fcn_wang",
+    "xresnet1d",
+    "inception_time",
+    "random_kernels",
+)
 PUBLIC_COHORTS = ("brugada_huca", "ptbxl", "ludb", "challenge2021", "code15", "sami_trop")
 COHORTS = ("synthetic_nicm", *PUBLIC_COHORTS, "folder")
 RUNGS = ("embedding", "probe", "partial", "progressive", "full", "scratch", "choose")
@@ -120,11 +130,18 @@ class TrainingParameters:
         "runs/quickstart", "folder of this run, below the project's root or absolute"
     )
     variant: str = parameter("ecg", "what the model may see", choices=VARIANTS)
+    architecture: str = parameter("resnet50", "network", choices=ARCHITECTURES)
     width: int = parameter(
-        8, "channels of the first stage; the published network has 64", minimum=1
+        8, "channels of the first stage; 0: as published, 64 in ResNet-50", minimum=0
     )
-    stage_blocks: str = parameter("3-4-6-3", "bottleneck blocks a stage; 3-4-6-3 is ResNet-50")
-    stem_stride: int = parameter(2, "stride of the first convolution", minimum=1)
+    stage_blocks: str = parameter("", "blocks a stage, such as 3-4-6-3; empty: as published")
+    stem_stride: int = parameter(0, "stride of the first convolution; 0: as published", minimum=0)
+    normalisation: str = parameter(
+        "cohort",
+        "leads scaled by the training ECGs, or each ECG by itself",
+        choices=("cohort", "record"),
+    )
+    use_amplitude: bool = parameter(False, "the leads' log amplitudes as 12 more features")
     dropout: float = parameter(0.3, "dropout before the last layer", minimum=0.0, below=1.0)
     n_epochs: int = parameter(10, "most epochs a fold", minimum=1)
     batch_size: int = parameter(32, "ECGs a training step", minimum=2)
