@@ -18,12 +18,11 @@ from models_training.inputs import TrainingData
 from models_training.ridge import (
     PENALTIES,
     Ridge,
-    TunedRidge,
     block_gains,
     fit_ridge_path,
     tune_ridge,
 )
-from models_training.variants import FITTED_ROLES, VariantFit, prediction_rows
+from models_training.variants import FITTED_ROLES, VariantFit, fingerprint, prediction_rows
 
 if TYPE_CHECKING:
     from models_training.training import NetworkTrainer
@@ -66,7 +65,7 @@ class FrozenFeatures:
 
 
 def fit_embedding(
-    trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path, mark: str
+    trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path, facts: Any
 ) -> VariantFit:
     """Fit the ridge regression in every fold, and once more on all patients.
 
@@ -77,9 +76,10 @@ def fit_embedding(
     splits : DataFrame
         ``patient_id, repeat, fold, inner_fold, role``; all repeats are used: a fit takes seconds.
     directory : Path
-        Of the variant. The networks of the first repeat's folds are kept there, to be explained.
-    mark : str
-        Hash of data and settings, for these folds.
+        Of the variant. Finished folds are kept there and not fitted again; those of the first
+        repeat with their network, to be explained.
+    facts
+        What the folds depend on besides data and split.
 
     Returns
     -------
@@ -90,35 +90,24 @@ def fit_embedding(
     data = trainer.data
     keys, samples = fold_samples(splits, data.patients)
     frozen = FrozenFeatures(trainer, directory / FEATURES_FILE)
-    y_true = samples.y_true[0].astype(float)
-    ids, predictions, histories, fitted_on, chosen = data.patients["patient_id"], [], [], {}, []
-    tested = splits[splits["role"] == "test"].groupby(["repeat", "fold"])["patient_id"]
+    ids = data.patients["patient_id"].to_numpy()
+    predictions, histories, fitted_on = [], [], {}
+    parts = dict(list(splits.groupby(["repeat", "fold"])))
     for number, key in enumerate(tqdm(keys, desc="ridge folds", unit="fold")):
-        begin, is_training = time.perf_counter(), samples.weights[number] > 0
-        train_rows = np.flatnonzero(is_training[data.patient_row])
-        test_rows = data.rows_of(list(tested.get_group(key)))
-        features = frozen.of(train_rows)
-        inner_fold = np.where(is_training, samples.inner_fold[number], -1)
-        tuned = _tuned(features, data, y_true, inner_fold)
-        inner = tuned.inner_logits[data.patient_row[train_rows]]
-        outer = tuned.fit.logits(_record_values(features, data, test_rows))
-        found = [
-            prediction_rows(data, train_rows, inner[:, None], "validation", *key),
-            prediction_rows(data, test_rows, outer[:, None], "test", *key),
-        ]
-        losses = {"penalty_c": PENALTIES, "val_loss": tuned.losses}
-        history = pd.DataFrame({"repeat": key[0], "fold": key[1], **losses})
-        history["seconds"] = (time.perf_counter() - begin) / len(history)
-        if key[0] == keys[0][0]:
-            set_head(trainer.model, tuned.fit, features.shape[1])
-            store = FoldStore(directory / FOLDS, *key, mark)
-            store.write(trainer.model.get_weights(), history, pd.concat(found))
-        predictions += found
-        histories.append(history)
+        is_training = samples.weights[number] > 0
+        mark = fingerprint(data, parts[key], facts)
+        done = FoldStore(directory / FOLDS, *key, mark)
+        if not done.is_complete:
+            inner_fold = np.where(is_training, samples.inner_fold[number], -1)
+            history, scored = _fit_fold(frozen, inner_fold, parts[key], key)
+            is_kept = key[0] == keys[0][0]
+            done.write(trainer.model.get_weights() if is_kept else [], history, scored)
+        histories.append(done.history())
+        predictions.append(done.predictions())
         fitted_on[key] = sorted(ids[is_training])
-        chosen.append(tuned.fit.penalty_c)
+    chosen = [table["penalty_c"].iloc[table["val_loss"].argmin()] for table in histories]
     penalty_c = float(np.median(chosen))
-    n_features = _refit(trainer, frozen, y_true, penalty_c)
+    n_features = _refit(frozen, penalty_c)
     about = {"bundle_kind": "refit_all", "penalty_c": penalty_c, "n_features": n_features}
     about["n_trained"] = n_features + data.covariates.shape[1] + 1
     about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
@@ -126,26 +115,47 @@ def fit_embedding(
     return VariantFit("", [], *tables, fitted_on, FITTED_ROLES, trainer.model, about)
 
 
-def _refit(
-    trainer: NetworkTrainer, frozen: FrozenFeatures, y_true: np.ndarray, penalty_c: float
-) -> int:
+def _fit_fold(
+    frozen: FrozenFeatures, inner_fold: np.ndarray, part: pd.DataFrame, key: tuple[int, int]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return losses and scored records of one fold; its regression is left in the network."""
+    begin, data = time.perf_counter(), frozen.trainer.data
+    train_rows = np.flatnonzero((inner_fold >= 0)[data.patient_row])
+    test_rows = data.rows_of(list(part.loc[part["role"] == "test", "patient_id"]))
+    features = frozen.of(train_rows)
+    tuned = tune_ridge(
+        _patient_values(features, data),
+        _outcomes(data),
+        inner_fold,
+        gains=block_gains(features.shape[1], data.covariates.shape[1]),
+    )
+    set_head(frozen.trainer.model, tuned.fit, features.shape[1])
+    inner = tuned.inner_logits[data.patient_row[train_rows]]
+    outer = tuned.fit.logits(_record_values(features, data, test_rows))
+    scored = [
+        prediction_rows(data, train_rows, inner[:, None], "validation", *key),
+        prediction_rows(data, test_rows, outer[:, None], "test", *key),
+    ]
+    losses = {"penalty_c": PENALTIES, "val_loss": tuned.losses}
+    history = pd.DataFrame({"repeat": key[0], "fold": key[1], **losses})
+    history["seconds"] = (time.perf_counter() - begin) / len(history)
+    return history, pd.concat(scored, ignore_index=True)
+
+
+def _refit(frozen: FrozenFeatures, penalty_c: float) -> int:
     """Fit all labelled patients at one penalty, write the head, return the number of features."""
-    data = trainer.data
+    data = frozen.trainer.data
     features = frozen.of(np.flatnonzero(data.is_labelled))
-    values = _patient_values(features, data)
-    is_used = np.isfinite(values[:, 0]) & data.patients["outcome"].notna().to_numpy()
+    values, y_true = _patient_values(features, data), _outcomes(data)
+    is_used = np.isfinite(values[:, 0]) & np.isfinite(y_true)
     gains = block_gains(features.shape[1], data.covariates.shape[1])
     path = fit_ridge_path(values[is_used], y_true[is_used], gains=gains, penalties_c=[penalty_c])
-    set_head(trainer.model, path[0], features.shape[1])
+    set_head(frozen.trainer.model, path[0], features.shape[1])
     return features.shape[1]
 
 
-def _tuned(
-    features: np.ndarray, data: TrainingData, y_true: np.ndarray, inner_fold: np.ndarray
-) -> TunedRidge:
-    values = _patient_values(features, data)
-    gains = block_gains(features.shape[1], data.covariates.shape[1])
-    return tune_ridge(values, y_true, inner_fold, gains=gains)
+def _outcomes(data: TrainingData) -> np.ndarray:
+    return data.patients["outcome"].to_numpy(float, na_value=np.nan)
 
 
 def _patient_values(features: np.ndarray, data: TrainingData) -> np.ndarray:

@@ -82,6 +82,8 @@ class Ladder:
         The encoder, checked.
     directory : Path
         Where the rungs are kept; a finished one is read, not fitted again.
+    n_kernel_repeats : int
+        Repeats for random kernels, whose features are computed anew in every fold.
     """
 
     variant: str
@@ -90,6 +92,7 @@ class Ladder:
     settings: TrainingSettings
     pretrained: Pretrained | None
     directory: Path
+    n_kernel_repeats: int = 10
 
     def climb(self, rung: str) -> tuple[pd.DataFrame, dict[str, float | str]]:
         """Return the predictions of one rung and its cost.
@@ -121,7 +124,7 @@ class Ladder:
     def _training(self, rung: str) -> VariantTraining:
         if rung == CLINICAL:
             return VariantTraining(CLINICAL, self.data, self.splits, self.settings)
-        settings, start = replace(self.settings, rung=rung), self.pretrained
+        settings, start, splits = replace(self.settings, rung=rung), self.pretrained, self.splits
         if rung == RANDOM_KERNELS:
             theirs = settings.architecture
             network = ArchitectureSettings(
@@ -130,13 +133,15 @@ class Ladder:
                 normalisation=theirs.normalisation,
             )
             settings, start = replace(settings, rung=EMBEDDING, architecture=network), None
+            splits = splits[splits["repeat"] < self.n_kernel_repeats]
         elif rung == "scratch":
             start = None
-        return VariantTraining(self.variant, self.data, self.splits, settings, start)
+        return VariantTraining(self.variant, self.data, splits, settings, start)
 
     def _mark(self, rung: str) -> str:
         encoder = self.pretrained.sha256 if self.pretrained else ""
-        return fingerprint(self.data, self.splits, (rung, self.variant, self.settings, encoder))
+        facts = (rung, self.variant, self.settings, encoder, self.n_kernel_repeats)
+        return fingerprint(self.data, self.splits, facts)
 
 
 def _cost(fit: VariantFit, seconds: float) -> dict[str, float]:

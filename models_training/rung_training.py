@@ -24,7 +24,7 @@ from models_training.rungs import (
 )
 from models_training.settings import TrainingSettings
 from models_training.training import NetworkTrainer
-from models_training.variants import VariantFit, fingerprint, fit_network
+from models_training.variants import VariantFit, fit_network
 
 if TYPE_CHECKING:
     from models_training.variants import VariantTraining
@@ -85,8 +85,8 @@ def fit_rung(job: VariantTraining, directory: Path) -> VariantFit:
 
         return fit_choice(fit_one, RUNGS, job.splits, directory)
     if rung == EMBEDDING:
-        mark = fingerprint(job.data, job.splits, (job.settings, trainer.started_from))
-        found = fit_embedding(trainer, job.splits, directory, mark)
+        facts = (replace(job.settings, n_network_repeats=0), trainer.started_from)
+        found = fit_embedding(trainer, job.splits, directory, facts)
     else:
         found = fit_network(trainer, job.splits, directory)
         found.about["n_trained"] = _n_trained(trainer)

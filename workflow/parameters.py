@@ -345,6 +345,9 @@ class LadderParameters:
     n_network_repeats: int = parameter(
         1, "repeats of the split for a network; ridge and clinical: all", minimum=1
     )
+    n_kernel_repeats: int = parameter(
+        10, "repeats for random kernels: their features are made anew in every fold", minimum=1
+    )
     run_eagerly: bool = parameter(False, "without graph compilation; for tiny models only")
     n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
     seed: int = parameter(0, "seed of weights, dropout, shuffling and bootstrap", minimum=0)
