@@ -18,9 +18,8 @@ from models_training.heads import BinaryHead, Head
 from models_training.inputs import BatchTransform, EpochBatches, TrainingData
 from models_training.optimizers import FlatAdamW
 from models_training.settings import TrainingSettings, resolved_precision
+from models_training.training_statistics import set_training_statistics
 from models_training.transfer import copy_weights, set_layer_rates
-
-_MIN_SCALE_MV = 0.01
 
 
 class NetworkTrainer:
@@ -105,31 +104,12 @@ class NetworkTrainer:
     def reset(self, train_rows: np.ndarray) -> None:
         """Return to the initial state, with the statistics of these training rows."""
         self._set_state(self._initial)
-        mean, scale = self._signal_statistics(train_rows)
-        self.model.get_layer("ecg_scaling").set_statistics(mean, scale)
-        if self.data.covariates.shape[1]:
-            seen = np.unique(self.data.patient_row[train_rows])
-            values = self.data.covariates.iloc[seen]
-            mean, scale = values.mean().fillna(0.0), values.std(ddof=0).fillna(1.0)
-            layer = self.model.get_layer("covariate_scaling")
-            layer.set_statistics(mean.to_numpy("float32"), scale.to_numpy("float32"))
+        set_training_statistics(self.model, self.data, train_rows, seed=self.settings.seed)
         y_true = self.data.y_true[train_rows]
         statistics = self.head.fit(y_true)
         if statistics is not None:
             self.model.get_layer("risk").set_statistics(*statistics)
         self.model.get_layer("logit").bias.assign(self.head.start_bias(y_true))
-
-    def _signal_statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and SD of each lead over the training ECGs, read in pieces."""
-        total, squares, n = np.zeros(12), np.zeros(12), 0
-        for start in range(0, len(rows), 256):
-            piece = self.data.inputs(rows[start : start + 256])["ecg"].astype("float64")
-            total += piece.sum(axis=(0, 1))
-            squares += np.square(piece).sum(axis=(0, 1))
-            n += piece.shape[0] * piece.shape[1]
-        mean = total / n
-        scale = np.sqrt(np.maximum(squares / n - mean**2, _MIN_SCALE_MV**2))
-        return mean.astype("float32"), scale.astype("float32")
 
     def fit(
         self,
