@@ -143,10 +143,10 @@ def layer_output(model: keras.Model, layer_name: str) -> Any:
     """
     names = [layer.name for layer in model.layers]
     if layer_name not in names:
-        hint = [name for name in names if name.endswith("_out")] or names
+        ends = [name for name in names if name.endswith("_out")]
+        advice = f"Choose one of {', '.join(ends)}." if ends else "This network has no such maps."
         raise ValueError(
-            f"layer_name must be a layer of the flat graph, got {layer_name!r}. "
-            f"Choose one of {hint[-6:]}."
+            f"layer_name must be a layer of the flat graph, got {layer_name!r}. {advice}"
         )
     return model.get_layer(layer_name).output
 

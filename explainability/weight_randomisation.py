@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from explainability.model_access import private_copy
 
 # Scaling layers hold facts about the training rows (mean, spread), not learned weights.
-KEPT_LAYERS = ("ecg_scaling", "covariate_scaling")
+KEPT_LAYERS = ("ecg_scaling", "amplitude_scaling", "covariate_scaling")
 
 
 def randomise_weights(
