@@ -117,7 +117,7 @@ def middle_values(trials: pd.DataFrame) -> dict[str, float]:
         ``repeat, fold`` and the columns of :func:`search`.
     """
     best = trials.loc[trials["is_best"], list(SPACE)]
-    return {name: float(value) for name, value in best.median().items()}
+    return {name: float(best[name].median()) for name in SPACE}
 
 
 def _seed(seed: int, number: int) -> int:

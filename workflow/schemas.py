@@ -198,6 +198,11 @@ TABLES = {
     "stability": Table(
         "03_evaluation/stability.csv", "03_evaluate", {"measure": "text", "value": "number"}
     ),
+    "seeds": Table(
+        "03_evaluation/seeds.csv",
+        "03_evaluate",
+        {"variant": "text", "measure": "text", "value": "number", "n_seeds": "integer"},
+    ),
     "clinical_forms": Table(
         "03_evaluation/clinical_forms.csv", "03_evaluate", {"model": "text", "metric": "text"}
     ),

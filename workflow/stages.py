@@ -93,6 +93,7 @@ STAGES = (
             "recalibration",
             "folds",
             "stability",
+            "seeds",
             "clinical_forms",
             *TIME_TO_EVENT,
             "sample_size",

@@ -25,7 +25,8 @@ def test_it_looks_inside_the_declared_space_and_finds_the_valley(tmp_path):
     assert trials["is_best"].sum() == 1
     best = best_values(trials)
     assert bowl(best) == trials["val_loss"].min()
-    assert trials["val_loss"][10:].median() < trials["val_loss"][:5].median()
+    # the mean of random values: 1/3 of the learning rate, 0.3 of the dropout
+    assert trials["val_loss"][10:].mean() < 0.6 * (1 / 3 + 0.3)
 
 
 def test_a_stopped_search_ends_as_if_it_had_not_been(tmp_path):
