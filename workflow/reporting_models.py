@@ -28,9 +28,11 @@ def _model_line(facts: RunFacts, variant: str) -> str:
             f"on inner folds, C = {card['penalty_c']:.4g} in the model for new patients."
         )
     settings = card["settings"]
-    blocks = "-".join(str(n) for n in settings["architecture"]["stage_blocks"])
+    architecture = settings["architecture"]
+    name = architecture.get("name", "resnet50")  # the only one before it had a name
+    blocks = "-".join(str(n) for n in architecture["stage_blocks"]) or "none"
     return (
-        f"{VARIANT_NAMES[variant]}: one-dimensional residual network, blocks {blocks}, "
+        f"{VARIANT_NAMES[variant]}: one-dimensional network {name}, blocks {blocks}, "
         f"{card['n_weights']:,} weights; optimiser AdamW, learning rate "
         f"{settings['learning_rate']:g}, weight decay {settings['weight_decay']:g}, batches of "
         f"{settings['batch_size']} ECGs, at most {settings['n_epochs']} epochs, stopped after "
