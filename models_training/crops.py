@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import keras
 import numpy as np
 
 
@@ -63,3 +67,29 @@ def _most(n_samples: int, crop_samples: int) -> int:
             "shorter crop_seconds."
         )
     return n_samples - crop_samples
+
+
+def network_scores(model: keras.Model, inputs: Mapping[str, Any], *, n_crops: int) -> np.ndarray:
+    """Return what a network's layer ``risk`` gives for whole ECGs: that of the mean logit of pieces.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With layers ``logit`` and, as output, ``risk``.
+    inputs : mapping of str to array
+        ``ecg`` (n, n_samples, n_leads), at least as long as the network's, and ``covariates``.
+    n_crops : int
+        Pieces of each ECG, from the model's card; 1 where the network sees whole ECGs.
+
+    Returns
+    -------
+    ndarray of shape (n, n_scores)
+    """
+    ecg, n_samples = inputs["ecg"], model.get_layer("ecg").output.shape[1]
+    starts = crop_starts(ecg.shape[1], n_samples, n_crops)
+    pieces = [{**inputs, "ecg": ecg[:, start : start + n_samples]} for start in starts]
+    if len(pieces) == 1:
+        return np.asarray(model(pieces[0], training=False))
+    to_logit = keras.Model(model.inputs, model.get_layer("logit").output)
+    logits = [np.asarray(to_logit(piece, training=False)) for piece in pieces]
+    return np.asarray(model.get_layer("risk")(np.mean(logits, axis=0)))

@@ -180,6 +180,8 @@ class TrainingSettings:
         See `models_training.sampling`; all but ``none`` bring a recalibration with them.
     n_seeds : int
         Networks a fold that differ in their seed alone.
+    rate_hz : float
+        Sampling rate of the prepared ECGs; needed for pieces and augmentation.
     n_trials : int
         Of the search for hyper-parameters in each fold; 0 is off.
     is_deterministic : bool
@@ -207,6 +209,7 @@ class TrainingSettings:
     imbalance: str = "none"
     n_seeds: int = 1
     n_trials: int = 0
+    rate_hz: float = 0.0
     is_deterministic: bool = False
     architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
 

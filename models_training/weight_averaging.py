@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -56,6 +57,31 @@ class WeightAverage:
                 average += share * (weight - average)
             else:
                 average[...] = weight  # a counter or the state of a dropout has no mean
+
+    def after_step(self, model: keras.Model, *, progress: float, is_end_of_epoch: bool) -> None:
+        """Take in the weights after a step, where that is what is averaged."""
+        if self.kind == "ema" or (is_end_of_epoch and progress > SWA_FROM):
+            self.update(model.get_weights())
+
+    @contextmanager
+    def in_place(self, model: keras.Model, batches: Iterable[Mapping[str, Any]]) -> Iterator[None]:
+        """Let a network have the average as its weights for a while, and its own afterwards.
+
+        Parameters
+        ----------
+        model : keras.Model
+            The network.
+        batches : iterable
+            Training inputs, see `recompute_batch_norm`; read by SWA alone.
+        """
+        own = model.get_weights()
+        model.set_weights(self.weights)
+        if self.kind == "swa":
+            recompute_batch_norm(model, batches)
+        try:
+            yield
+        finally:
+            model.set_weights(own)
 
     def state(self) -> list[np.ndarray]:
         """Return what a stopped training needs to go on."""
