@@ -70,7 +70,7 @@ def _most(n_samples: int, crop_samples: int) -> int:
 
 
 def network_scores(model: keras.Model, inputs: Mapping[str, Any], *, n_crops: int) -> np.ndarray:
-    """Return what a network's layer ``risk`` gives for whole ECGs: that of the mean logit of pieces.
+    """Return what a network says of whole ECGs: the layer ``risk`` of the mean logit of pieces.
 
     Parameters
     ----------

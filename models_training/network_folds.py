@@ -55,13 +55,15 @@ def recalibrated(predictions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any
         ``method, intercept, slope, n, n_events`` for new patients, and ``folds``: the same of each.
     """
     parts, folds = [], []
-    for (repeat, fold), rows in predictions.groupby(["repeat", "fold"], sort=False):
+    grouped = predictions.groupby(["repeat", "fold"], sort=False)
+    used = predictions["role"] == ("test" if grouped.ngroups > 1 else "validation")
+    for (repeat, fold), rows in grouped:
         line = _line(rows[rows["role"] == "validation"])
         risk = rows["y_score"].clip(_LEAST_RISK, 1 - _LEAST_RISK)
         parts.append(rows.assign(y_score=expit(line.apply(logit(risk)))))
         folds.append({"repeat": int(repeat), "fold": int(fold), **line.about()})
-    final = line if len(folds) == 1 else _line(predictions[predictions["role"] == "test"])
-    return pd.concat(parts).loc[predictions.index], {**final.about(), "folds": folds}
+    about = {**_line(predictions[used]).about(), "folds": folds}
+    return pd.concat(parts).loc[predictions.index], about
 
 
 class NetworkFolds:
@@ -91,14 +93,14 @@ class NetworkFolds:
         self.store, self.mark = directory / FOLDS, mark
         self.seeds = [self.settings.seed + k for k in range(self.settings.n_seeds)]
         self.ids = {
-            (repeat, fold): {role: list(r["patient_id"]) for role, r in part.groupby("role")}
+            (repeat, fold): {str(role): list(r["patient_id"]) for role, r in part.groupby("role")}
             for repeat, fold, part in folds
         }
-        self.values: dict[tuple[int, int], dict[str, float]] = dict.fromkeys(self.ids, {})
+        self.values: dict[tuple[int, int], dict[str, float]] = {key: {} for key in self.ids}
 
     def rows(self, key: tuple[int, int]) -> Rows:
         """Return the records of a fold by role."""
-        return {role: self.data.rows_of(ids) for role, ids in self.ids[key].items()}
+        return {str(role): self.data.rows_of(ids) for role, ids in self.ids[key].items()}
 
     def fold_store(self, key: tuple[int, int], seed: int) -> FoldStore:
         """Return where a fold's network lies; the first seed's where explanations look for it."""

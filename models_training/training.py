@@ -257,14 +257,12 @@ class NetworkTrainer:
     def _train_epoch(self, batches: EpochBatches, epoch: int, n_epochs: int) -> float:
         """Train one epoch and return its mean loss; every batch has one size, traced once."""
         optimizer: Any = self.network.optimizer
-        optimizer.learning_rate.assign(self.learning_rate_at(epoch, n_epochs))
         is_by_step = self.settings.schedule == "one_cycle" or epoch < self.settings.warmup_epochs
         batches.start_epoch(epoch)
         total = weight = 0.0
         for index in range(len(batches)):
-            if is_by_step:
-                done = epoch + (index + 1) / len(batches)
-                optimizer.learning_rate.assign(self.learning_rate_at(done, n_epochs))
+            done = epoch + is_by_step * (index + 1) / len(batches)
+            optimizer.learning_rate.assign(self.learning_rate_at(done, n_epochs))
             inputs, y_true, weights = changed_batch(
                 batches[index],
                 settings=self.settings,

@@ -140,9 +140,9 @@ class VariantTraining:
         else:
             found = _fit_network(self.trainer, self.splits, directory)
         found.variant, found.covariate_names = self.variant, self.covariate_names
-        found.predictions = found.predictions.assign(variant=self.variant)
-        if "seed" not in found.predictions:
-            found.predictions = found.predictions.assign(seed=self.settings.seed)
+        table = found.predictions
+        seed = table.pop("seed") if "seed" in table else self.settings.seed
+        found.predictions = table.assign(variant=self.variant, seed=seed)
         return found
 
 
@@ -224,12 +224,11 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
                 found = job.train(key, seed, bar)
                 if found is not None:
                     fitted, done, history = found
+                    rows = job.rows(key)
                     scored = [
-                        _prediction_rows(data, rows, fitted.logits(rows), role, *key)
-                        for role, rows in job.rows(key).items()
-                        if role in ("validation", "test")
+                        _prediction_rows(data, rows[role], fitted.logits(rows[role]), role, *key)
+                        for role in ("validation", "test")
                     ]
-                    scored.sort(key=lambda table: table["role"].iloc[0], reverse=True)
                     history = history.assign(repeat=key[0], fold=key[1])
                     done.write(fitted.model.get_weights(), history, pd.concat(scored))
                 done = job.fold_store(key, seed)
