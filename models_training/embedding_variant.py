@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -93,7 +94,7 @@ def fit_embedding(
     ids, predictions, histories, fitted_on, chosen = data.patients["patient_id"], [], [], {}, []
     tested = splits[splits["role"] == "test"].groupby(["repeat", "fold"])["patient_id"]
     for number, key in enumerate(tqdm(keys, desc="ridge folds", unit="fold")):
-        is_training = samples.weights[number] > 0
+        begin, is_training = time.perf_counter(), samples.weights[number] > 0
         train_rows = np.flatnonzero(is_training[data.patient_row])
         test_rows = data.rows_of(list(tested.get_group(key)))
         features = frozen.of(train_rows)
@@ -107,6 +108,7 @@ def fit_embedding(
         ]
         losses = {"penalty_c": PENALTIES, "val_loss": tuned.losses}
         history = pd.DataFrame({"repeat": key[0], "fold": key[1], **losses})
+        history["seconds"] = (time.perf_counter() - begin) / len(history)
         if key[0] == keys[0][0]:
             set_head(trainer.model, tuned.fit, features.shape[1])
             store = FoldStore(directory / FOLDS, *key, mark)
@@ -118,6 +120,7 @@ def fit_embedding(
     penalty_c = float(np.median(chosen))
     n_features = _refit(trainer, frozen, y_true, penalty_c)
     about = {"bundle_kind": "refit_all", "penalty_c": penalty_c, "n_features": n_features}
+    about["n_trained"] = n_features + data.covariates.shape[1] + 1
     about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
     tables = [pd.concat(parts, ignore_index=True) for parts in (histories, predictions)]
     return VariantFit("", [], *tables, fitted_on, FITTED_ROLES, trainer.model, about)
@@ -175,17 +178,18 @@ def set_head(model: keras.Model, fit: Ridge, n_features: int) -> None:
         If the covariate branch is too narrow.
     """
     n_covariates = len(fit.slopes) - n_features
-    kernel = np.zeros(model.get_layer("logit").kernel.shape, "float32")
+    layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
+    kernel = np.zeros(tuple(layers["logit"].kernel.shape), "float32")
     kernel[:n_features, 0] = fit.slopes[:n_features]
     if n_covariates:
-        dense = model.get_layer("covariate_dense")
-        branch = np.zeros(dense.kernel.shape, "float32")
+        dense = layers["covariate_dense"]
+        branch = np.zeros(tuple(dense.kernel.shape), "float32")
         if branch.shape[1] < 2 * n_covariates:
             raise ValueError(
                 f"covariate_units must be at least {2 * n_covariates} for {n_covariates} "
                 f"covariates on rung embedding, got {branch.shape[1]}. Set it so."
             )
-        model.get_layer("covariate_scaling").set_statistics(
+        layers["covariate_scaling"].set_statistics(
             fit.mean[n_features:].astype("float32"), np.ones(n_covariates, "float32")
         )
         places = np.arange(n_covariates)
@@ -194,4 +198,4 @@ def set_head(model: keras.Model, fit: Ridge, n_features: int) -> None:
         kernel[n_features + 2 * places, 0] = fit.slopes[n_features:]
         kernel[n_features + 2 * places + 1, 0] = -fit.slopes[n_features:]
     bias = fit.intercept - float(fit.mean[:n_features] @ fit.slopes[:n_features])
-    model.get_layer("logit").set_weights([kernel, np.array([bias], "float32")])
+    layers["logit"].set_weights([kernel, np.array([bias], "float32")])

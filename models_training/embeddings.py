@@ -16,7 +16,7 @@ from models_training.inputs import ECG_INPUT, TrainingData
 
 
 def trunk_of(model: keras.Model) -> keras.Model:
-    """Return the part of a network from the ECG to its pooled features, sharing the weights.
+    """Return the part of a network that sees the ECG, up to its features, sharing the weights.
 
     Parameters
     ----------
@@ -26,11 +26,17 @@ def trunk_of(model: keras.Model) -> keras.Model:
     Returns
     -------
     keras.Model
-        Input ``ecg`` (batch, n_samples, n_leads), output (batch, n_features).
+        Input ``ecg`` (batch, n_samples, n_leads), output (batch, n_features): the pooled ones and,
+        where the network has that input, those of the leads' amplitudes.
     """
     names = {layer.name for layer in model.layers}
     joined = model.get_layer("features" if "features" in names else "dropout").input
-    pooled = joined[0] if isinstance(joined, list) else joined
+    parts = list(joined) if isinstance(joined, list) else [joined]
+    if "covariate_dense" in names:
+        parts = parts[:-1]
+    pooled = parts[0]
+    if len(parts) > 1:  # with the amplitudes
+        pooled = keras.layers.Concatenate(name="trunk_features")(parts)
     return keras.Model(model.get_layer(ECG_INPUT).output, pooled, name="trunk")
 
 

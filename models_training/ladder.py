@@ -14,8 +14,8 @@ import pandas as pd
 from models_training.files import written_aside
 from models_training.inputs import TrainingData
 from models_training.pretrained import Pretrained
-from models_training.rungs import RANDOM_KERNELS, RUNGS
-from models_training.settings import TrainingSettings
+from models_training.rungs import EMBEDDING, RANDOM_KERNELS, RUNGS
+from models_training.settings import ArchitectureSettings, TrainingSettings
 from models_training.variant_inputs import skipped_variants
 from models_training.variants import VariantFit, VariantTraining, fingerprint
 
@@ -123,8 +123,13 @@ class Ladder:
             return VariantTraining(CLINICAL, self.data, self.splits, self.settings)
         settings, start = replace(self.settings, rung=rung), self.pretrained
         if rung == RANDOM_KERNELS:
-            network = replace(settings.architecture, name=RANDOM_KERNELS)
-            settings, start = replace(settings, rung="embedding", architecture=network), None
+            theirs = settings.architecture
+            network = ArchitectureSettings(
+                name=RANDOM_KERNELS,
+                n_random_features=theirs.n_random_features,
+                normalisation=theirs.normalisation,
+            )
+            settings, start = replace(settings, rung=EMBEDDING, architecture=network), None
         elif rung == "scratch":
             start = None
         return VariantTraining(self.variant, self.data, self.splits, settings, start)

@@ -50,6 +50,19 @@ class Pretrained:
     weights: dict[str, list[np.ndarray]]
     sha256: str
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the card of a network says that started from it."""
+        trained_on = self.card["trained_on"]
+        kept = {key: self.card[key] for key in ("licence",) if key in self.card}
+        cohorts = trained_on.get("cohorts", [])
+        return {"name": self.name, "sha256": self.sha256, "cohorts": cohorts, **kept}
+
+    @property
+    def file_sha256(self) -> list[str]:
+        """Hashes of the ECG files it has seen, and so has a network that starts from it."""
+        return list(self.card["trained_on"]["file_sha256"])
+
 
 def load_pretrained(name: str | Path, *, folder: Path = FOLDER) -> Pretrained:
     """Return an encoder of the registry, or of a folder, after its checksums.

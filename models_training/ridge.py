@@ -121,8 +121,8 @@ def fit_ridge_path(
     for penalty_c in penalties_c:
         model = LogisticRegression(C=penalty_c, solver="newton-cholesky", tol=1e-8, max_iter=200)
         model.fit(scores, y_true)
-        slopes = (axes @ model.coef_[0]) * factor
-        fits.append(Ridge(float(model.intercept_[0]), slopes, mean, float(penalty_c)))
+        slopes = (axes @ np.ravel(model.coef_)) * factor
+        fits.append(Ridge(float(np.ravel(model.intercept_)[0]), slopes, mean, float(penalty_c)))
     return fits
 
 

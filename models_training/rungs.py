@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import keras
 
 from models_training.layers import TrainingScale
 
-NETWORK_RUNGS = ("probe", "partial", "progressive", "full", "scratch")
-RUNGS = ("embedding", *NETWORK_RUNGS)
-CHOOSE = "choose"
-HEAD = "head"
+EMBEDDING, SCRATCH, CHOOSE, HEAD = "embedding", "scratch", "choose", "head"
+NETWORK_RUNGS = ("probe", "partial", "progressive", "full", SCRATCH)
+RUNGS = (EMBEDDING, *NETWORK_RUNGS)
 RANDOM_KERNELS = "random_kernels"
 # Each stage nearer to the ECG learns so many times slower: Howard and Ruder 2018, who also unfreeze
 # from the head down (doi 10.18653/v1/P18-1031).
@@ -38,9 +38,9 @@ class RungPlan:
     rates: tuple[dict[str, float], ...]
     is_norm_frozen: bool
 
-    def phase_of(self, epoch: int) -> int:
-        """Return the phase an epoch (from 0) belongs to: the last that has begun."""
-        return max(phase for phase, start in enumerate(self.starts) if start <= epoch)
+    def rates_at(self, epoch: int) -> dict[str, float]:
+        """Return the rates of an epoch (from 0): of the last phase that has begun."""
+        return self.rates[sum(start <= epoch for start in self.starts) - 1]
 
     @property
     def earliest_stop(self) -> int:
@@ -102,7 +102,9 @@ def stages_of(trunk: keras.Model) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for layer in trunk.layers:
-        if layer.weights and not isinstance(layer, TrainingScale):
+        # amplitudes stand beside the stages: they learn with the head
+        is_beside = isinstance(layer, TrainingScale) or layer.name.startswith("amplitude")
+        if layer.weights and not is_beside:
             found.setdefault(layer.name.split("_")[0], []).append(layer.name)
     return found
 
@@ -140,22 +142,28 @@ def rung_plan(rung: str, stages: list[str], n_epochs: int) -> RungPlan:
     return RungPlan((0,), ({HEAD: 1.0} | dict.fromkeys(stages, rate),), is_norm_frozen=False)
 
 
-def layer_rates(model: keras.Model, trunk: keras.Model, rates: dict[str, float]) -> list[float]:
-    """Return the share of the learning rate of each of a network's trainable weight arrays.
+def layer_rates(trunk: keras.Model, rates: dict[str, float]) -> dict[str, float]:
+    """Return the share of the learning rate by layer name, for `models_training.transfer`.
 
     Parameters
     ----------
-    model : keras.Model
-        The network whose ``trainable_variables`` are asked about.
     trunk : keras.Model
-        Its trunk; all other layers are the head.
+        Of the network; all other layers are the head.
     rates : dict
         A phase of a :class:`RungPlan`.
+
+    Returns
+    -------
+    dict
+        From each of the trunk's layers, and from ``""`` for the head, to its share; 0: frozen.
     """
-    stage_of = {name: stage for stage, names in stages_of(trunk).items() for name in names}
-    rate_of = {
-        id(weight): rates.get(stage_of.get(layer.name, HEAD), 0.0)
-        for layer in model.layers
-        for weight in layer.trainable_weights
-    }
-    return [rate_of[id(weight)] for weight in model.trainable_variables]
+    found = {"": rates[HEAD]}
+    for stage, names in stages_of(trunk).items():
+        found |= dict.fromkeys(names, rates.get(stage, 0.0))
+    return found
+
+
+def n_trained(model: keras.Model, rates: dict[str, float]) -> int:
+    """Return how many weights learn at the rates of :func:`layer_rates`."""
+    learning = [layer for layer in model.layers if rates.get(layer.name, rates[""])]
+    return sum(math.prod(weight.shape) for layer in learning for weight in layer.trainable_weights)

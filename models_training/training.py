@@ -15,16 +15,19 @@ from tqdm.auto import tqdm
 from models_training.architectures import build_network
 from models_training.batch_changes import changed_batch, check_settings, crop_samples
 from models_training.crops import crop_starts
+from models_training.embeddings import trunk_of
 from models_training.fold_store import Checkpoint
 from models_training.heads import BinaryHead, Head
 from models_training.inputs import ECG_INPUT, BatchTransform, EpochBatches, Inputs, TrainingData
 from models_training.optimizers import FlatAdamW
+from models_training.rungs import RungPlan, layer_rates
 from models_training.schedules import rate_share
 from models_training.settings import TrainingSettings, resolved_precision
+from models_training.training_statistics import set_training_statistics
 from models_training.transfer import copy_weights, set_layer_rates
-from models_training.weight_averaging import WeightAverage
+from models_training.weight_averaging import WeightAverage, best_epoch, kept_epoch
 
-_MIN_SCALE_MV = 0.01
+ENCODER_SCALING = ("ecg_scaling", "amplitude_scaling")
 
 
 class NetworkTrainer:
@@ -47,7 +50,13 @@ class NetworkTrainer:
         Changes the inputs of every training batch, see `EpochBatches`.
     started_from : str
         Hash of the weights given to `start_from`; empty for random ones.
+    maker : callable or None
+        From other settings to a trainer prepared as this one, see `another`.
+    plan : RungPlan or None
+        Which layers learn when, see `follow`; None: all, always.
     """
+
+    plan: RungPlan | None
 
     def __init__(
         self, data: TrainingData, settings: TrainingSettings, head: Head | None = None
@@ -56,9 +65,9 @@ class NetworkTrainer:
         check_settings(settings, self.head)
         self.n_samples = crop_samples(settings, data.signals.shape[1])
         self._average: WeightAverage | None = None
-        self._prepared: list[Callable[[NetworkTrainer], None]] = []
+        self.maker: Callable[[TrainingSettings], NetworkTrainer] | None = None
         self.transform: BatchTransform | None = None
-        self.started_from = ""
+        self.started_from, self.plan = "", None
         self.precision = resolved_precision(settings.precision)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.precision)
@@ -100,9 +109,35 @@ class NetworkTrainer:
 
     def start_from(self, source: keras.Model, *, skipped: tuple[str, ...] = ("logit",)) -> None:
         """Let every later training begin with another network's weights, see `copy_weights`."""
-        self.started_from = copy_weights(source, self.network, skipped=skipped)
-        self._initial = self._state()
-        self._prepared.append(lambda trainer: trainer.start_from(source, skipped=skipped))
+        self.begin_here(copy_weights(source, self.network, skipped=skipped))
+
+    def begin_here(self, mark: str) -> None:
+        """Let every later training begin with the weights as they are, of which `mark` is a hash.
+
+        The scaling of the ECG stays as it is, too; that of the covariates is the training rows'.
+        """
+        self.started_from, self._initial = mark, self._state()
+        layers = [layer for layer in self.model.layers if layer.name in ENCODER_SCALING]
+        self._scaling = [(layer, layer.get_weights()) for layer in layers]
+
+    def follow(self, plan: RungPlan) -> None:
+        """Let every later training freeze and free layers by a plan."""
+        self.plan = plan
+        self._enter_phase(plan.earliest_stop, is_first=True)
+
+    def _enter_phase(self, epoch: int, *, is_first: bool) -> None:
+        """Set the rates of the phase that an epoch belongs to, where it is another one."""
+        if self.plan is not None and (is_first or epoch in self.plan.starts):
+            rates = layer_rates(trunk_of(self.model), self.plan.rates_at(epoch))
+            is_frozen = self.plan.is_norm_frozen
+            set_layer_rates(self.network, rates, freeze_statistics=is_frozen)
+
+    def _is_over(self, epoch: int, rows: list[dict[str, float]]) -> bool:
+        """Return whether patience has ended; it begins when all of the plan has begun."""
+        if self.settings.weight_averaging == "swa":
+            return False
+        begun = self.plan.earliest_stop if self.plan is not None else 0
+        return epoch - max(best_epoch(rows), begun) >= self.settings.patience
 
     def set_rates(self, rates: Mapping[str, float], *, freeze_statistics: bool = False) -> None:
         """Scale the learning rate of layers in all later trainings, see `set_layer_rates`."""
@@ -110,46 +145,30 @@ class NetworkTrainer:
         optimizer: Any = self.network.optimizer
         place = [variable is optimizer.rates for variable in optimizer.variables].index(True)
         self._initial["optimizer"][place] = optimizer.rates.numpy()
-        self._prepared.append(
-            lambda trainer: trainer.set_rates(rates, freeze_statistics=freeze_statistics)
-        )
 
     def another(self, settings: TrainingSettings) -> NetworkTrainer:
         """Return a trainer that was prepared as this one, with another seed or other values."""
-        found = NetworkTrainer(self.data, settings, self.head)
+        if self.maker is None and (self.started_from or self.plan is not None):
+            raise ValueError("maker must be set for a trainer that was prepared, got none.")
+        make = self.maker or (lambda new: NetworkTrainer(self.data, new, self.head))
+        found = make(settings)
         found.transform = self.transform
-        for prepare in self._prepared:
-            prepare(found)
         return found
 
     def reset(self, train_rows: np.ndarray) -> None:
         """Return to the initial state, with the statistics of these training rows."""
         self._set_state(self._initial)
-        mean, scale = self._signal_statistics(train_rows)
-        self.model.get_layer("ecg_scaling").set_statistics(mean, scale)
-        if self.data.covariates.shape[1]:
-            seen = np.unique(self.data.patient_row[train_rows])
-            values = self.data.covariates.iloc[seen]
-            mean, scale = values.mean().fillna(0.0), values.std(ddof=0).fillna(1.0)
-            layer = self.model.get_layer("covariate_scaling")
-            layer.set_statistics(mean.to_numpy("float32"), scale.to_numpy("float32"))
+        seed = self.settings.seed
+        set_training_statistics(self.model, self.data, train_rows, seed=seed)
+        if self.started_from:
+            # An encoder's weights belong to the scaling of the ECGs that they were learnt on.
+            for layer, weights in self._scaling:
+                layer.set_weights(weights)
         y_true = self.data.y_true[train_rows]
         statistics = self.head.fit(y_true)
         if statistics is not None:
             self.model.get_layer("risk").set_statistics(*statistics)
         self.model.get_layer("logit").bias.assign(self.head.start_bias(y_true))
-
-    def _signal_statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and SD of each lead over the training ECGs, read in pieces."""
-        total, squares, n = np.zeros(12), np.zeros(12), 0
-        for start in range(0, len(rows), 256):
-            piece = self.data.inputs(rows[start : start + 256])["ecg"].astype("float64")
-            total += piece.sum(axis=(0, 1))
-            squares += np.square(piece).sum(axis=(0, 1))
-            n += piece.shape[0] * piece.shape[1]
-        mean = total / n
-        scale = np.sqrt(np.maximum(squares / n - mean**2, _MIN_SCALE_MV**2))
-        return mean.astype("float32"), scale.astype("float32")
 
     def fit(
         self,
@@ -176,18 +195,21 @@ class NetworkTrainer:
         self.reset(train_rows)
         batches = self._batches(train_rows, seed)
         best_weights, rows = self._resume(checkpoint)
+        kind = self.settings.weight_averaging
         if bar is not None:
             bar.update(len(rows))
-        for epoch in range(len(rows), n_epochs):
+        first = len(rows)
+        for epoch in range(first, n_epochs):
             if validation_rows is not None and self._is_over(epoch, rows):
                 break
+            self._enter_phase(epoch, is_first=epoch == first)
             begin = time.perf_counter()
             row = {"epoch": epoch + 1, "loss": self._train_epoch(batches, epoch, n_epochs)}
             with self._scored_weights(train_rows, is_last=epoch + 1 == n_epochs):
                 if validation_rows is not None:
                     row |= self._validation(validation_rows)
                 rows.append(row | {"seconds": round(time.perf_counter() - begin, 2)})
-                if self._kept_epoch(rows, n_epochs) == epoch + 1:
+                if kept_epoch(rows, n_epochs, kind) == epoch + 1:
                     best_weights = self.model.get_weights()
             if bar is not None:
                 bar.update(1)
@@ -199,20 +221,8 @@ class NetworkTrainer:
             self.model.set_weights(best_weights)
         if bar is not None:
             bar.update(n_epochs - len(rows))
-        history, kept = pd.DataFrame(rows), self._kept_epoch(rows, n_epochs) or len(rows)
+        history, kept = pd.DataFrame(rows), kept_epoch(rows, n_epochs, kind) or len(rows)
         return history.assign(is_kept=history["epoch"] == kept)
-
-    def _is_over(self, epoch: int, rows: list[dict[str, float]]) -> bool:
-        """Return whether the patience has ended."""
-        is_stopped_early = self.settings.weight_averaging != "swa"
-        return is_stopped_early and epoch - _best_epoch(rows) >= self.settings.patience
-
-    def _kept_epoch(self, rows: list[dict[str, float]], n_epochs: int) -> int:
-        """Return the epoch whose weights are kept so far; 0 for those the training ends with."""
-        kind = self.settings.weight_averaging
-        if "val_loss" in rows[-1] and kind != "swa":
-            return _best_epoch(rows)
-        return n_epochs if kind != "none" else 0
 
     def _scored_weights(self, train_rows: np.ndarray, *, is_last: bool) -> Any:
         """Return a context in which the network has the weights that are validated."""
@@ -321,9 +331,3 @@ class NetworkTrainer:
         begin = time.perf_counter()
         self.network.train_on_batch(*batch, sample_weight=weights)
         return (time.perf_counter() - begin) / size
-
-
-def _best_epoch(rows: list[dict[str, float]]) -> int:
-    """Return the number (from 1) of the first epoch with the lowest validation loss; 0 for none."""
-    losses = [row["val_loss"] for row in rows]
-    return int(np.argmin(losses)) + 1 if losses else 0

@@ -23,6 +23,7 @@ from models_training.variant_inputs import columns_of
 FITTED_ROLES = ("train", "validation")
 
 if TYPE_CHECKING:  # the clinical model needs no Keras
+    from models_training.pretrained import Pretrained
     from models_training.training import NetworkTrainer
 
 
@@ -82,7 +83,10 @@ class VariantTraining:
         ``patient_id, repeat, fold, inner_fold, role``; a network is trained in the first repeats,
         the clinical model in all.
     settings : TrainingSettings
-        For networks; the clinical model takes its seed alone.
+        For networks; the clinical model takes its seed alone. On the rung ``embedding`` a network
+        is fitted in all repeats, too.
+    encoder : Pretrained, optional
+        Where the network starts, for the rungs that need one.
 
     Raises
     ------
@@ -91,33 +95,43 @@ class VariantTraining:
     """
 
     def __init__(
-        self, variant: str, data: TrainingData, splits: pd.DataFrame, settings: TrainingSettings
+        self,
+        variant: str,
+        data: TrainingData,
+        splits: pd.DataFrame,
+        settings: TrainingSettings,
+        encoder: Pretrained | None = None,
     ) -> None:
         self.variant, self.splits, self.settings = variant, splits, settings
-        if variant != "clinical":
+        self.encoder = encoder
+        if variant != "clinical" and settings.rung != "embedding":
             self.splits = splits[splits["repeat"] < settings.n_network_repeats]
         self.covariate_names = columns_of(variant, list(data.covariates.columns))
         self.data = replace(data, covariates=data.covariates[self.covariate_names])
         self.trainer: NetworkTrainer | None = None
         if variant != "clinical":
             from models_training.determinism import make_deterministic
-            from models_training.training import NetworkTrainer
+            from models_training.rung_training import make_trainer
 
             if settings.is_deterministic:
                 make_deterministic(settings.seed)
-            self.trainer = NetworkTrainer(self.data, settings)
+            self.trainer = make_trainer(self.data, settings, encoder)
 
     def estimate(self) -> str:
         """Return in words the time of training at most, from a measured step, and its memory."""
         n_folds = len(_folds(self.splits))
         if self.trainer is None:
             return f"Estimate: {n_folds} folds of the clinical model, seconds."
+        if self.settings.rung == "embedding":
+            n_ecgs = len(self.data.records)
+            return f"Estimate: frozen features of {n_ecgs} ECGs, {n_folds} folds of a regression."
         n_records, settings = int(self.data.is_labelled.sum()), self.settings
         if settings.records_per_patient:
             n_patients = int(self.data.patients["outcome"].notna().sum())
             n_records = min(n_records, settings.records_per_patient * n_patients)
         seconds = self.trainer.seconds_a_record()
         n_fits = n_folds * settings.n_trials + (n_folds + (n_folds > 1)) * settings.n_seeds
+        n_fits *= 5 if settings.rung == "choose" else 1  # the rungs that train a network
         total = seconds * n_records * settings.n_epochs * n_fits
         duration = f"{total / 60:.0f} minutes" if total > 120 else f"{total:.0f} seconds"
         return (
@@ -138,7 +152,9 @@ class VariantTraining:
         if self.trainer is None:
             found = _fit_clinical(self.data, self.splits)
         else:
-            found = _fit_network(self.trainer, self.splits, directory)
+            from models_training.rung_training import fit_rung
+
+            found = fit_rung(self, directory)
         found.variant, found.covariate_names = self.variant, self.covariate_names
         table = found.predictions
         seed = table.pop("seed") if "seed" in table else self.settings.seed
@@ -160,7 +176,7 @@ def _folds(splits: pd.DataFrame) -> list[tuple[int, int, pd.DataFrame]]:
     return [(int(r), int(f), part) for (r, f), part in splits.groupby(["repeat", "fold"])]
 
 
-def _prediction_rows(
+def prediction_rows(
     data: TrainingData, rows: np.ndarray, logits: np.ndarray, role: str, repeat: int, fold: int
 ) -> pd.DataFrame:
     """Return the predictions of some records, logits of shape (n, 1)."""
@@ -185,8 +201,8 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
             part[number][row_of][:, None] for part in (found.inner_logits, found.logits)
         )
         predictions += [
-            _prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
-            _prediction_rows(data, test_rows, logits[test_rows], "test", *key),
+            prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
+            prediction_rows(data, test_rows, logits[test_rows], "test", *key),
         ]
         fitted_on[key] = sorted(ids[samples.weights[number] > 0])
     history = pd.DataFrame(
@@ -207,14 +223,14 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about, coefficients)
 
 
-def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
+def fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
     """Train the networks of every fold, then on all patients for the median of the kept epochs."""
     from models_training.network_folds import NetworkFolds, recalibrated
 
     data, settings, folds = trainer.data, trainer.settings, _folds(splits)
     is_hold_out = len(folds) == 1
     facts = (replace(settings, precision=trainer.precision), trainer.started_from)
-    job = NetworkFolds(trainer, folds, directory, _fingerprint(data, splits, facts))
+    job = NetworkFolds(trainer, folds, directory, fingerprint(data, splits, facts))
     trials = job.search()
     histories, predictions = [], []
     n_fits = (len(folds) + (not is_hold_out)) * settings.n_seeds
@@ -226,7 +242,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
                     fitted, done, history = found
                     rows = job.rows(key)
                     scored = [
-                        _prediction_rows(data, rows[role], fitted.logits(rows[role]), role, *key)
+                        prediction_rows(data, rows[role], fitted.logits(rows[role]), role, *key)
                         for role in ("validation", "test")
                     ]
                     history = history.assign(repeat=key[0], fold=key[1])
@@ -261,7 +277,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
     )
 
 
-def _fingerprint(data: TrainingData, splits: pd.DataFrame, facts: Any) -> str:
+def fingerprint(data: TrainingData, splits: pd.DataFrame, facts: Any) -> str:
     """Return a hash of what a fold's result depends on; a stale fold is then never reused."""
     digest = hashlib.sha256(repr(facts).encode())
     for table in (splits, data.records[["record_id", "patient_id"]]):

@@ -124,3 +124,16 @@ def recompute_batch_norm(network: keras.Model, batches: Iterable[Mapping[str, An
         mean = (share * means).sum(axis=0)
         layer.moving_mean.assign(mean)
         layer.moving_variance.assign((share * (variances + (means - mean) ** 2)).sum(axis=0))
+
+
+def best_epoch(rows: Sequence[Mapping[str, float]]) -> int:
+    """Return the number (from 1) of the first epoch with the lowest validation loss; 0 for none."""
+    losses = [row["val_loss"] for row in rows]
+    return int(np.argmin(losses)) + 1 if losses else 0
+
+
+def kept_epoch(rows: Sequence[Mapping[str, float]], n_epochs: int, kind: str) -> int:
+    """Return the epoch whose weights are kept so far; 0 for those the training ends with."""
+    if "val_loss" in rows[-1] and kind != "swa":
+        return best_epoch(rows)
+    return n_epochs if kind != "none" else 0

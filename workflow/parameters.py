@@ -314,9 +314,19 @@ class LadderParameters:
     )
     variant: str = parameter("ecg", "what the networks may see", choices=VARIANTS[:3])
     pretrained: str = parameter("", "encoder of pre_trained_models, or its folder; empty: none")
-    width: int = parameter(8, "channels of the first stage; as the encoder's", minimum=1)
-    stage_blocks: str = parameter("3-4-6-3", "bottleneck blocks a stage; 3-4-6-3 is ResNet-50")
-    stem_stride: int = parameter(2, "stride of the first convolution", minimum=1)
+    architecture: str = parameter("resnet50", "network", choices=ARCHITECTURES)
+    width: int = parameter(
+        8, "channels of the first stage; 0: as published, 64 in ResNet-50", minimum=0
+    )
+    stage_blocks: str = parameter("", "blocks a stage, such as 3-4-6-3; empty: as published")
+    stem_stride: int = parameter(0, "stride of the first convolution; 0: as published", minimum=0)
+    normalisation: str = parameter(
+        "cohort",
+        "leads scaled by the training ECGs, or each ECG by itself",
+        choices=("cohort", "record"),
+    )
+    use_amplitude: bool = parameter(False, "the leads' log amplitudes as 12 more features")
+    n_random_features: int = parameter(9996, "features of the random kernels", minimum=84)
     n_epochs: int = parameter(30, "most epochs a fold", minimum=1)
     patience: int = parameter(
         8, "epochs without better validation loss before a fold stops", minimum=1
