@@ -25,7 +25,7 @@ from models_training.schedules import rate_share
 from models_training.settings import TrainingSettings, resolved_precision
 from models_training.training_statistics import set_training_statistics
 from models_training.transfer import copy_weights, set_layer_rates
-from models_training.weight_averaging import WeightAverage, best_epoch, kept_epoch
+from models_training.weight_averaging import WeightAverage, average_of, best_epoch, kept_epoch
 
 ENCODER_SCALING = ("ecg_scaling", "amplitude_scaling")
 
@@ -198,8 +198,7 @@ class NetworkTrainer:
         kind = self.settings.weight_averaging
         if bar is not None:
             bar.update(len(rows))
-        first = len(rows)
-        for epoch in range(first, n_epochs):
+        for epoch in range(first := len(rows), n_epochs):
             if validation_rows is not None and self._is_over(epoch, rows):
                 break
             self._enter_phase(epoch, is_first=epoch == first)
@@ -256,9 +255,7 @@ class NetworkTrainer:
     ) -> tuple[list[np.ndarray], list[dict[str, float]]]:
         """Set network and optimizer to a stopped state; return best weights and epochs so far."""
         state = checkpoint.load() if checkpoint is not None else None
-        kind = self.settings.weight_averaging
-        found = state["average"] if state is not None else ()
-        self._average = WeightAverage(kind, found) if kind != "none" else None
+        self._average = average_of(self.settings.weight_averaging, state)
         if state is None:
             return [], []
         self._set_state(state)

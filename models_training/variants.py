@@ -217,7 +217,7 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     is_known = data.patients["outcome"].notna().to_numpy()
     y_true = data.patients.loc[is_known, "outcome"].to_numpy(int)
     final = fit_clinical(data.covariates[is_known], y_true, penalty_c=float(np.median(penalty_c)))
-    about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c, "recalibration": "none"}
+    about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
     table = pd.concat(predictions, ignore_index=True)
     coefficients = coefficient_table(final, found, values, samples.weights)
     return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about, coefficients)
@@ -256,13 +256,13 @@ def fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) 
             members = [job.fold_store(folds[0][:2], seed).weights() for seed in job.seeds]
         else:
             members = job.refit(trials, n_best, bar)
-    table, line = pd.concat(predictions, ignore_index=True), None
-    if settings.imbalance != "none":
-        table, line = recalibrated(table)
     about = {"bundle_kind": "hold_out" if is_hold_out else "refit_all", "n_epochs": n_best}
     about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
     about |= {"n_seeds": settings.n_seeds, "n_crops": settings.n_crops}
-    about["recalibration"] = line or "none"
+    table, line = pd.concat(predictions, ignore_index=True), None
+    if settings.imbalance != "none":
+        table, line = recalibrated(table)
+        about["recalibration"] = line
     model = job.bundle(members, line)
     return VariantFit(
         "",

@@ -137,3 +137,10 @@ def kept_epoch(rows: Sequence[Mapping[str, float]], n_epochs: int, kind: str) ->
     if "val_loss" in rows[-1] and kind != "swa":
         return best_epoch(rows)
     return n_epochs if kind != "none" else 0
+
+
+def average_of(kind: str, state: Mapping[str, Any] | None) -> WeightAverage | None:
+    """Return the average to begin or, from a checkpoint's state, to go on with; None for none."""
+    if kind == "none":
+        return None
+    return WeightAverage(kind, state["average"] if state is not None else ())

@@ -120,6 +120,11 @@ TABLES = {
         "02_train_model",
         {"repeat": "integer", "fold": "integer"},
     ),
+    "trials": Table(
+        "02_models/{variant}/trials.csv",
+        "02_train_model",
+        {"repeat": "integer", "fold": "integer", "trial": "integer", "val_loss": "number"},
+    ),
     "predictions": Table(
         "02_models/{variant}/predictions.parquet",
         "02_train_model",
