@@ -28,6 +28,9 @@ def _lettered(stored: Mapping[str, np.ndarray], letter: str) -> list[np.ndarray]
 class Checkpoint:
     """The state of a training after its last whole epoch.
 
+    What Keras' BackupAndRestore is for ``fit``, for our own loop: it also holds the best weights,
+    the average of the weights and the history, so that a resumed training ends with the same digits.
+
     Parameters
     ----------
     path : Path
@@ -46,6 +49,7 @@ class Checkpoint:
         optimizer: Arrays,
         best_weights: Arrays,
         history: Sequence[Mapping[str, Any]],
+        average: Arrays = (),
     ) -> None:
         """Write the state, atomically."""
         with written_aside(self.path) as aside, aside.open("wb") as file:
@@ -54,6 +58,7 @@ class Checkpoint:
                 **_named("v", variables),
                 **_named("o", optimizer),
                 **_named("b", best_weights),
+                **_named("a", average),
                 history=np.array(json.dumps({"mark": self.mark, "epochs": list(history)})),
             )
 
@@ -72,6 +77,7 @@ class Checkpoint:
             "variables": _lettered(arrays, "v"),
             "optimizer": _lettered(arrays, "o"),
             "best_weights": _lettered(arrays, "b"),
+            "average": _lettered(arrays, "a"),
             "history": about["epochs"],
         }
 

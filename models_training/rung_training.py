@@ -51,6 +51,7 @@ def make_trainer(
         If the rung cannot be trained.
     """
     rung, network = settings.rung, settings.architecture
+    _check_craft(settings)
     check_rung(rung, encoder.name if encoder else "", network.name)
     if rung in (EMBEDDING, CHOOSE):
         n_units = max(network.covariate_units, 2 * data.covariates.shape[1])
@@ -58,6 +59,7 @@ def make_trainer(
     if rung == EMBEDDING:
         settings = replace(settings, precision="float32")
     trainer = NetworkTrainer(data, settings)
+    trainer.maker = lambda other: make_trainer(data, other, encoder)
     if encoder is not None:
         trunk = trunk_of(trainer.model)
         transfer(encoder, trunk)
@@ -68,6 +70,20 @@ def make_trainer(
             )
             trainer.follow(plan)
     return trainer
+
+
+def _check_craft(settings: TrainingSettings) -> None:
+    """Refuse what belongs to networks that are trained, where the rung trains none or several."""
+    if settings.rung not in (EMBEDDING, CHOOSE):
+        return
+    plain = TrainingSettings()
+    for name in ("n_seeds", "n_trials", "imbalance", "crop_seconds"):
+        value, expected = getattr(settings, name), getattr(plain, name)
+        if value != expected:
+            raise ValueError(
+                f"{name} must be {expected} with rung {settings.rung}, got {value}. Name one rung "
+                "that trains a network."
+            )
 
 
 def fit_rung(job: VariantTraining, directory: Path) -> VariantFit:

@@ -162,6 +162,36 @@ class TrainingParameters:
     pretrained: str = parameter(
         "", "encoder of pre_trained_models, or its folder; empty for scratch"
     )
+    schedule: str = parameter(
+        "cosine", "course of the step size", choices=("cosine", "one_cycle", "constant")
+    )
+    warmup_epochs: int = parameter(0, "epochs in which the step size rises from 0", minimum=0)
+    weight_averaging: str = parameter(
+        "none", "mean of the weights along the training", choices=("none", "ema", "swa")
+    )
+    label_smoothing: float = parameter(
+        0.0, "outcomes become s/2 and 1 - s/2 in training; 0: off", minimum=0.0, below=0.5
+    )
+    augment_strength: float = parameter(
+        0.0, "shifts, noise, cutout, lead dropout; 1 is usual, 0: off", minimum=0.0
+    )
+    mixup_alpha: float = parameter(0.0, "ECGs mixed in pairs, 0.2 is usual; 0: off", minimum=0.0)
+    crop_seconds: float = parameter(
+        0.0, "random piece of an ECG a network is trained on; 0: all of it", minimum=0.0
+    )
+    n_crops: int = parameter(1, "pieces of an ECG whose mean logit is its score", minimum=1)
+    imbalance: str = parameter(
+        "none",
+        "the rarer outcome weighs more; the risks are then recalibrated",
+        choices=("none", "class_weights", "oversample", "undersample"),
+    )
+    n_seeds: int = parameter(
+        1, "networks a fold that differ by chance; the mean logit scores; 5 or more", minimum=1
+    )
+    n_trials: int = parameter(
+        0, "trials of a search for settings inside each fold's training patients; 0: off", minimum=0
+    )
+    is_deterministic: bool = parameter(False, "repeats to the last digit, at some cost of speed")
     n_network_repeats: int = parameter(
         1,
         "repeats of the split for a network; the clinical model: all",

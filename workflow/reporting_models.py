@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from workflow.report_tables import VARIANT_NAMES
 from workflow.reporting_facts import Finding, RunFacts
 
-_IMBALANCE = ("class_weight", "resampl", "oversampl", "undersampl")
+IMBALANCE_NAMES = {
+    "class_weights": "class weights",
+    "oversample": "patients with the rarer outcome drawn more often",
+    "undersample": "only some patients with the more frequent outcome drawn in each epoch",
+}
 
 
 def model_types(facts: RunFacts) -> Finding:
@@ -116,12 +122,10 @@ def imbalance(facts: RunFacts) -> Finding:
     """Return whether class weights or resampling were on."""
     used: list[str] = []
     for variant in facts.variants:
-        settings = facts.model_file(variant)["settings"]
-        used += [
-            f"{VARIANT_NAMES[variant]}: {name} = {value}"
-            for name, value in settings.items()
-            if value and any(word in name for word in _IMBALANCE)
-        ]
+        kind = facts.model_file(variant)["settings"].get("imbalance", "none")
+        if kind != "none" and variant != "clinical":  # settings of the networks alone
+            text = f"{VARIANT_NAMES[variant]}: {IMBALANCE_NAMES[kind]}; the risks were recalibrated"
+            used.append(f"{text} on training patients.")
     if used or not facts.variants:
         return Finding(tuple(used))
     text = "Neither class weights nor resampling were used: they would spoil the calibration."
@@ -133,8 +137,19 @@ def updating(facts: RunFacts) -> Finding:
     kinds = {v: facts.model_file(v)["recalibration"] for v in facts.variants}
     changed = {variant: kind for variant, kind in kinds.items() if kind != "none"}
     if changed or not kinds:
-        return Finding(tuple(f"{VARIANT_NAMES[v]}: recalibration {k}" for v, k in changed.items()))
+        return Finding(tuple(_recalibrated(v, found) for v, found in changed.items()))
     return Finding(("No model was updated or recalibrated after its evaluation.",))
+
+
+def _recalibrated(variant: str, found: Any) -> str:
+    if isinstance(found, str):
+        return f"{VARIANT_NAMES[variant]}: recalibration {found}"
+    return (
+        f"{VARIANT_NAMES[variant]}: the risks were recalibrated ({found['method']}: intercept "
+        f"{found['intercept']:.2f}, slope {found['slope']:.2f} on the logit for new patients, from "
+        f"out-of-fold scores of {found['n']} patients with {found['n_events']} events; in each "
+        "fold from its training patients alone)."
+    )
 
 
 def updating_results(facts: RunFacts) -> Finding:

@@ -120,6 +120,11 @@ TABLES = {
         "02_train_model",
         {"repeat": "integer", "fold": "integer"},
     ),
+    "trials": Table(
+        "02_models/{variant}/trials.csv",
+        "02_train_model",
+        {"repeat": "integer", "fold": "integer", "trial": "integer", "val_loss": "number"},
+    ),
     "predictions": Table(
         "02_models/{variant}/predictions.parquet",
         "02_train_model",
@@ -197,6 +202,11 @@ TABLES = {
     "folds": Table("03_evaluation/folds.csv", "03_evaluate", {"label": "text", "note": "text"}),
     "stability": Table(
         "03_evaluation/stability.csv", "03_evaluate", {"measure": "text", "value": "number"}
+    ),
+    "seeds": Table(
+        "03_evaluation/seeds.csv",
+        "03_evaluate",
+        {"variant": "text", "measure": "text", "value": "number", "n_seeds": "integer"},
     ),
     "clinical_forms": Table(
         "03_evaluation/clinical_forms.csv", "03_evaluate", {"model": "text", "metric": "text"}

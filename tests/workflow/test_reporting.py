@@ -354,11 +354,21 @@ def test_without_calibration_the_measures_are_not_called_suitable(run):
 
 def test_class_weights_are_named_and_nothing_is_proposed(run):
     card = _card("ecg")
-    card["settings"]["class_weights"] = "balanced"
+    card["settings"]["imbalance"] = "class_weights"
+    line = {"method": "logistic", "intercept": -1.5, "slope": 0.75, "n": 12, "n_events": 4}
+    card["recalibration"] = line | {"folds": []}
     (run.directory / "02_models/ecg/card.json").write_text(json.dumps(card))
     entry = entries(run, "probast_ai")["D4.4"]
-    assert entry.lines == ("ECG: class_weights = balanced",)
+    said = "ECG: class weights; the risks were recalibrated on training patients."
+    assert entry.lines == (said,)
     assert entry.proposed == ""
+    assert any(
+        "(logistic: intercept -1.50, slope 0.75 on the logit for new patients, from out-of-fold "
+        "scores of 12 patients with 4 events; in each fold from its training patients alone)"
+        in line
+        for entry in entries(run).values()
+        for line in entry.lines
+    )
 
 
 def test_status_of_an_item(run):
