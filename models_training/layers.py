@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from models_training.output_layers import ColumnsOutput, HazardOutput
+
 
 @keras.saving.register_keras_serializable(package="ecg_risk")
 class TrainingScale(keras.layers.Layer):
@@ -58,4 +60,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return super().call(inputs, training=bool(training) and not self.is_frozen, mask=mask)
 
 
-CUSTOM_OBJECTS = {"TrainingScale": TrainingScale, "BatchNormalization": BatchNormalization}
+CUSTOM_OBJECTS = {
+    layer.__name__: layer
+    for layer in (TrainingScale, BatchNormalization, ColumnsOutput, HazardOutput)
+}

@@ -17,7 +17,9 @@ from models_training.fold_store import Checkpoint
 from models_training.heads import BinaryHead, Head
 from models_training.inputs import BatchTransform, EpochBatches, TrainingData
 from models_training.optimizers import FlatAdamW
+from models_training.prediction_rows import prediction_rows
 from models_training.settings import TrainingSettings, resolved_precision
+from models_training.targets import Targets
 from models_training.transfer import copy_weights, set_layer_rates
 
 _MIN_SCALE_MV = 0.01
@@ -239,6 +241,12 @@ class NetworkTrainer:
             found = self.network.predict_on_batch(self.data.inputs(padded))
             parts.append(np.asarray(found, dtype="float64")[: len(part)])
         return np.concatenate(parts)
+
+    def predictions(self, rows: np.ndarray, targets: Targets = ()) -> pd.DataFrame:
+        """Return scores and truth of some records, see `prediction_rows`."""
+        scores = self.head.scores(self.logits(rows))
+        truth = self.head.outcomes(self.data.y_true[rows])
+        return prediction_rows(self.data, rows, scores, truth, targets)
 
     def seconds_a_record(self) -> float:
         """Return the measured training time of a record; the first call also traces the graph."""
