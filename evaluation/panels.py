@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from evaluation import before_after, by_fold, figures, forest, survival_figures
+from evaluation.seeds import plot_seed_spread, seed_spread
 
 Tables = Mapping[str, pd.DataFrame]
 Panel = tuple[Figure, str, pd.DataFrame]
@@ -121,3 +122,19 @@ def sites(table: pd.DataFrame, pooled: pd.DataFrame, variant: str) -> Panel:
     by_fold.plot_by_fold(table, variant=variant, pooled=pooled, ax=ax)
     caption = "AUROC at each site by a model trained at the others; below, all sites together."
     return figure, caption, table
+
+
+def seeds(scores: pd.DataFrame) -> Panel:
+    """Draw the risk of every held-out patient by each seed, one panel a variant."""
+    spread = seed_spread(scores)
+    names = list(dict.fromkeys(spread["variant"]))
+    size = (6.0 * len(names), 4.4)
+    figure, axes = plt.subplots(1, len(names), figsize=size, layout="constrained", squeeze=False)
+    for name, ax in zip(names, axes[0], strict=True):
+        mine = spread[spread["variant"] == name]
+        plot_seed_spread(mine, title=f"Variant {name}: the ensemble and its seeds", ax=ax)
+    caption = (
+        "Risk of every held-out patient by the ensemble (mean logit over seeds); a line goes from "
+        "the lowest to the highest risk by a single network."
+    )
+    return figure, caption, spread

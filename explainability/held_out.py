@@ -143,7 +143,8 @@ def choose_records(scores: pd.DataFrame, *, n_records: int, seed: int) -> pd.Dat
     Parameters
     ----------
     scores : DataFrame
-        Test rows of the predictions: ``record_id, patient_id, repeat, fold, y_true, y_score``.
+        Test rows of the predictions: ``record_id, patient_id, repeat, fold, y_true, y_score``, and
+        ``seed`` where there are several.
     n_records : int
         At most so many, half from each third.
     seed : int
@@ -161,6 +162,8 @@ def choose_records(scores: pd.DataFrame, *, n_records: int, seed: int) -> pd.Dat
         If there are fewer than three patients.
     """
     first = scores[scores["repeat"] == scores["repeat"].min()]
+    if "seed" in first:  # of an ensemble the first network is explained
+        first = first[first["seed"] == first["seed"].min()]
     one = first.sample(frac=1.0, random_state=seed).drop_duplicates("patient_id")
     if len(one) < 3:
         raise ValueError(f"scores must hold three patients or more, got {len(one)}. Add patients.")

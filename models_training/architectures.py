@@ -3,18 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from models_training.fcn import fcn_wang
 from models_training.heads import BinaryHead, Head
+from models_training.inception import inception_time
 from models_training.inputs import COVARIATE_INPUT, ECG_INPUT
-from models_training.layers import TrainingScale
-from models_training.resnet import resnet50
+from models_training.layers import LeadAmplitude, RecordScale, TrainingScale
+from models_training.random_kernels import KERNEL_SAMPLES, random_kernels
+from models_training.resnet import resnet, resnet50
 from models_training.settings import ArchitectureSettings
+from models_training.wide_resnet import LEAST_VALUES, wide_resnet
+from models_training.xresnet import xresnet1d
 
-# name -> function from the scaled ECG to its pooled features, shape (batch, n_features)
-ARCHITECTURES: dict[str, Callable[[Any, ArchitectureSettings], Any]] = {"resnet50": resnet50}
+
+@dataclass(frozen=True)
+class Architecture:
+    """One family of networks.
+
+    Parameters
+    ----------
+    trunk : callable
+        From the scaled ECG (batch, n_samples, n_leads) to its features (batch, n_features).
+        Blocks are named ``conv<stage>_block<block>`` and end in ``..._out``.
+    least_samples : callable
+        Shortest ECG it takes.
+    features : str
+        Layer that gives the features.
+    """
+
+    trunk: Callable[[Any, ArchitectureSettings], Any]
+    least_samples: Callable[[ArchitectureSettings], int]
+    features: str = "avg_pool"
+
+
+def _halved_stages(settings: ArchitectureSettings) -> int:
+    """Return what leaves one value of the last stage; the first stage follows a pooling."""
+    return settings.stem_stride * 2 ** len(settings.stage_blocks)
+
+
+def _one_kernel(settings: ArchitectureSettings) -> int:
+    """Return what the longest convolution of blocks that shorten nothing covers."""
+    return settings.stem_stride * settings.kernel_samples
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "resnet18": Architecture(resnet, _halved_stages),
+    "resnet34": Architecture(resnet, _halved_stages),
+    "resnet50": Architecture(resnet50, _halved_stages),
+    "wide_resnet": Architecture(wide_resnet, lambda settings: LEAST_VALUES * settings.stem_stride),
+    "fcn_wang": Architecture(fcn_wang, _one_kernel),
+    "xresnet1d": Architecture(xresnet1d, _halved_stages, "pooled"),
+    "inception_time": Architecture(inception_time, _one_kernel),
+    "random_kernels": Architecture(random_kernels, lambda _: KERNEL_SAMPLES, "random_kernels"),
+}
 
 
 def build_network(
@@ -35,7 +80,7 @@ def build_network(
     covariate_names : sequence of str
         Columns of the input ``covariates`` (NaN for missing); none gives a one-input network.
     settings : ArchitectureSettings
-        Name and size of the network.
+        Name, size and inputs of the network.
     head : Head
         What is predicted; a binary outcome by default.
     seed : int
@@ -50,7 +95,7 @@ def build_network(
     Raises
     ------
     ValueError
-        If the name is unknown, or the ECG is shorter than one value of the last stage.
+        If the ECG is too short for the network.
 
     Examples
     --------
@@ -59,29 +104,31 @@ def build_network(
     (None, 1)
     """
     settings, head = settings or ArchitectureSettings(), head or BinaryHead()
-    if settings.name not in ARCHITECTURES:
+    family = ARCHITECTURES[settings.name]
+    least = family.least_samples(settings)
+    if n_samples < least:
         raise ValueError(
-            f"architecture must be one of {', '.join(ARCHITECTURES)}, got {settings.name!r}."
-        )
-    n_strided = settings.stem_stride * 2 ** len(settings.stage_blocks)
-    if n_samples < n_strided:
-        raise ValueError(
-            f"n_samples must be at least {n_strided}, got {n_samples}. Use longer ECGs or a "
-            "smaller stem_stride."
+            f"n_samples must be at least {least} for {settings.name}, got {n_samples}. Use longer "
+            "ECGs, or a smaller network: stem_stride, kernel_samples or another architecture."
         )
     keras.utils.set_random_seed(seed)
     ecg = keras.Input((n_samples, n_leads), name=ECG_INPUT)
     inputs = [ecg]
-    trunk = ARCHITECTURES[settings.name]
-    features = trunk(TrainingScale(name="ecg_scaling")(ecg), settings)
+    scale = RecordScale if settings.normalisation == "record" else TrainingScale
+    features = [family.trunk(scale(name="ecg_scaling")(ecg), settings)]
+    if settings.use_amplitude:
+        amplitude = TrainingScale(name="amplitude_scaling")(LeadAmplitude(name="amplitude")(ecg))
+        features.append(keras.layers.Dense(n_leads, "relu", name="amplitude_dense")(amplitude))
     if covariate_names:
         covariates = keras.Input((len(covariate_names),), name=COVARIATE_INPUT)
         inputs.append(covariates)
         branch = TrainingScale(name="covariate_scaling")(covariates)
-        hidden = keras.layers.Dense(settings.covariate_units, "relu", name="covariate_dense")(
-            branch
+        features.append(
+            keras.layers.Dense(settings.covariate_units, "relu", name="covariate_dense")(branch)
         )
-        features = keras.layers.Concatenate(name="features")([features, hidden])
-    features = keras.layers.Dropout(settings.dropout, name="dropout")(features)
-    logit = keras.layers.Dense(head.n_outputs, name="logit", dtype="float32")(features)
+    joined = features[0]
+    if len(features) > 1:
+        joined = keras.layers.Concatenate(name="features")(features)
+    joined = keras.layers.Dropout(settings.dropout, name="dropout")(joined)
+    logit = keras.layers.Dense(head.n_outputs, name="logit", dtype="float32")(joined)
     return keras.Model(inputs, head.risk(logit), name=f"{settings.name}_1d")

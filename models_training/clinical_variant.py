@@ -14,9 +14,7 @@ from models_training.clinical_process import PENALTIES, fit_processes, fold_samp
 from models_training.inputs import TrainingData
 from models_training.prediction_rows import prediction_rows, with_place
 from models_training.targets import Targets, target_outcomes
-from models_training.variant_fit import VariantFit
-
-FITTED_ROLES = ("train", "validation")
+from models_training.variant_fit import FITTED_ROLES, VariantFit
 
 
 def fit_clinical_variant(
@@ -88,7 +86,7 @@ def _fit_outcome(data: TrainingData, splits: pd.DataFrame, targets: Targets) -> 
     is_known = data.patients["outcome"].notna().to_numpy()
     y_true = data.patients.loc[is_known, "outcome"].to_numpy(int)
     final = fit_clinical(data.covariates[is_known], y_true, penalty_c=float(np.median(penalty_c)))
-    about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
+    about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c, "recalibration": "none"}
     table = pd.concat(predictions, ignore_index=True)
     coefficients = coefficient_table(final, found, values, samples.weights)
     return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about, coefficients)

@@ -17,7 +17,8 @@ def plot_history(history: pd.DataFrame, *, title: str) -> Figure:
     Parameters
     ----------
     history : DataFrame
-        ``repeat, fold`` and ``epoch, loss, val_loss, val_auroc``, or ``penalty_c, val_loss``.
+        ``repeat, fold`` (and ``seed``) with ``epoch, loss, val_loss, val_auroc, is_kept``, or
+        ``penalty_c, val_loss``.
     title : str
         Above the figure.
     """
@@ -26,15 +27,16 @@ def plot_history(history: pd.DataFrame, *, title: str) -> Figure:
 
 def _epochs(history: pd.DataFrame, title: str) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
-    for number, (_, fold) in enumerate(history.groupby(["repeat", "fold"])):
+    keys = [name for name in ("repeat", "fold", "seed") if name in history]
+    for number, (_, fold) in enumerate(history.groupby(keys)):
         label = ("training", "validation") if number == 0 else (None, None)
         axes[0].plot(fold["epoch"], fold["loss"], color=GREY, lw=1, alpha=0.8, label=label[0])
         axes[0].plot(fold["epoch"], fold["val_loss"], color=BLUE, lw=1.6, alpha=0.8, label=label[1])
-        best = fold.loc[fold["val_loss"].idxmin()]
+        best = fold[fold["is_kept"]].iloc[0]
         axes[0].plot(best["epoch"], best["val_loss"], "o", color=ORANGE, ms=6)
         axes[1].plot(fold["epoch"], fold["val_auroc"], color=BLUE, lw=1.4, alpha=0.7)
         axes[1].plot(best["epoch"], best["val_auroc"], "o", color=ORANGE, ms=6)
-    axes[1].plot([], [], "o", color=ORANGE, label="kept (lowest validation loss)")
+    axes[1].plot([], [], "o", color=ORANGE, label="kept")
     axes[1].axhline(0.5, color=GREY, ls=":", lw=1)
     axes[0].set(xlabel="epoch", ylabel="log loss", title="Loss")
     axes[1].set(xlabel="epoch", ylabel="AUROC of validation patients", title="Validation AUROC")

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 
 from models_training.bundle import load_bundle
+from models_training.crops import crop_starts
+from models_training.ensemble import first_member
 from models_training.fold_store import FOLDS, FoldStore
+from models_training.inputs import ECG_INPUT
 
 
 class FoldModels:
@@ -24,10 +27,18 @@ class FoldModels:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.model, _ = load_bundle(directory)
+        self.model = first_member(load_bundle(directory)[0])
+
+    def middle_of(self, ecg: np.ndarray) -> np.ndarray:
+        """Return the middle of some ECGs, (n, n_samples, 12), as long as the networks see it."""
+        n_samples = self.model.get_layer(ECG_INPUT).output.shape[1]
+        (start,) = crop_starts(ecg.shape[1], n_samples, 1)
+        return np.asarray(ecg[:, start : start + n_samples])
 
     def load(self, repeat: int, fold: int) -> keras.Model:
         """Return the network that was trained without the test patients of this fold.
+
+        Of an ensemble the first seed's, on its own scale (before a recalibration).
 
         Raises
         ------

@@ -46,6 +46,7 @@ class Checkpoint:
         optimizer: Arrays,
         best_weights: Arrays,
         history: Sequence[Mapping[str, Any]],
+        average: Arrays = (),
     ) -> None:
         """Write the state, atomically."""
         with written_aside(self.path) as aside, aside.open("wb") as file:
@@ -54,6 +55,7 @@ class Checkpoint:
                 **_named("v", variables),
                 **_named("o", optimizer),
                 **_named("b", best_weights),
+                **_named("a", average),
                 history=np.array(json.dumps({"mark": self.mark, "epochs": list(history)})),
             )
 
@@ -72,6 +74,7 @@ class Checkpoint:
             "variables": _lettered(arrays, "v"),
             "optimizer": _lettered(arrays, "o"),
             "best_weights": _lettered(arrays, "b"),
+            "average": _lettered(arrays, "a"),
             "history": about["epochs"],
         }
 

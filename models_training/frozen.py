@@ -87,12 +87,14 @@ def frozen_scores(directory: Path, data: TrainingData) -> pd.DataFrame:
     if load_card(directory)["model_file"] == CLINICAL_FILE:
         model, _ = load_clinical(directory)
         return table.assign(y_score=expit(model.logits(data.covariates))[data.patient_row])
-    network, _ = load_bundle(directory)
+    from models_training.crops import network_scores  # the clinical model needs no Keras
+
+    network, card = load_bundle(directory)
     scores = np.zeros(len(table))
     for start in range(0, len(table), BATCH_SIZE):
         rows = np.arange(start, min(start + BATCH_SIZE, len(table)))
-        found: Any = network(data.inputs(rows), training=False)
-        scores[rows] = np.asarray(found, dtype="float64")[:, 0]
+        found = network_scores(network, data.inputs(rows), n_crops=card.get("n_crops", 1))
+        scores[rows] = found.astype("float64")[:, 0]
     return table.assign(y_score=scores)
 
 

@@ -24,10 +24,13 @@ class Head:
         Columns of the targets.
     metric : str
         What `metrics` measures first: its name in the history of a training, after ``val_``.
+    has_soft_targets : bool
+        Whether encoded targets between 0 and 1 mean something: mixup, label smoothing.
     """
 
     n_outputs = n_targets = 1
     metric = "auroc"
+    has_soft_targets = False
 
     def fit(self, y_true: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Take what the loss needs to know of the training targets; none by default.
@@ -75,6 +78,8 @@ class Head:
 
 class BinaryHead(Head):
     """One outcome, 0 or 1."""
+
+    has_soft_targets = True
 
     def risk(self, logit: Any) -> Any:
         """Return the probability, shape (batch, 1)."""

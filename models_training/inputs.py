@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from models_training.sampling import class_weights, drawn_patients
+
 ECG_INPUT, COVARIATE_INPUT = "ecg", "covariates"
 Inputs = dict[str, np.ndarray]
 BatchTransform = Callable[[Inputs, np.random.Generator], Inputs]
@@ -112,6 +114,8 @@ class EpochBatches:
         Random ECGs of a patient an epoch; 0 = all, each weighted by 1 / n of its patient.
     seed : sequence of int
         Order and choice are a function of it and of the epoch, not of what ran before.
+    imbalance : str
+        See `models_training.sampling`; all but ``none`` are for one outcome of 0 and 1.
     y_true : array of shape (n_records, n_columns), optional
         What the loss takes for each record of the cohort; by default the targets as they are.
     transform : callable, optional
@@ -127,15 +131,19 @@ class EpochBatches:
         batch_size: int,
         records_per_patient: int,
         seed: Sequence[int],
+        imbalance: str = "none",
         y_true: np.ndarray | None = None,
         transform: BatchTransform | None = None,
     ) -> None:
         self.data, self.rows, self.batch_size = data, np.asarray(rows), batch_size
         self.records_per_patient, self.seed = records_per_patient, list(seed)
-        self.transform = transform
+        self.transform, self.imbalance = transform, imbalance
         patient = data.patient_row[self.rows]
-        _, code, count = np.unique(patient, return_inverse=True, return_counts=True)
+        _, first, code, count = np.unique(
+            patient, return_index=True, return_inverse=True, return_counts=True
+        )
         self._code, self._weight = code, 1.0 / count[code]
+        self._outcome = data.y_true[self.rows[first], 0]
         self._y_true = data.y_true if y_true is None else y_true
         n_unknown = int((~data.is_labelled[self.rows]).sum())
         if n_unknown:
@@ -157,6 +165,10 @@ class EpochBatches:
             order = order[seen < self.records_per_patient]
             drawn = np.minimum(1.0 / self._weight, self.records_per_patient)
             weight = 1.0 / drawn
+        if self.imbalance != "none":
+            times = drawn_patients(self._outcome, imbalance=self.imbalance, rng=rng)
+            order = rng.permutation(np.repeat(order, times[self._code[order]]))
+            weight = weight * class_weights(self._outcome, imbalance=self.imbalance)[self._code]
         self._order = order
         self._epoch_weight = weight / weight[order].mean()
 

@@ -1,4 +1,4 @@
-"""Layers of every network that Keras does not have; all are in `CUSTOM_OBJECTS`."""
+"""Layers that Keras does not have: scaling by training rows or by the record, lead amplitudes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import keras
 from keras import ops
 
 from models_training.output_layers import ColumnsOutput, HazardOutput
+from models_training.random_kernels import RandomKernels
+
+MIN_SD_MV = 0.01  # a lead that moves less is flat
 
 
 @keras.saving.register_keras_serializable(package="ecg_risk")
@@ -60,7 +63,55 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return super().call(inputs, training=bool(training) and not self.is_frozen, mask=mask)
 
 
-CUSTOM_OBJECTS = {
-    layer.__name__: layer
-    for layer in (TrainingScale, BatchNormalization, ColumnsOutput, HazardOutput)
-}
+@keras.saving.register_keras_serializable(package="ecg_risk")
+class RecordScale(keras.layers.Layer):
+    """Standardise each lead of each ECG by its own mean and SD over time, in float32.
+
+    A lead with an SD below 0.01 mV is divided by that instead, so a flat one becomes 0; a missing
+    sample (NaN) counts as the lead's mean.
+    """
+
+    def __init__(self, *, name: str | None = None, **options: Any) -> None:
+        super().__init__(name=name, **{**options, "dtype": "float32"})
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {"name": self.name, "trainable": self.trainable}
+
+    def call(self, inputs: Any) -> Any:
+        """Return (inputs - mean) / SD of the lead, shape (batch, n_samples, n_leads)."""
+        centred, variance = _moments(inputs)
+        return centred / ops.sqrt(ops.maximum(variance, MIN_SD_MV**2))
+
+
+@keras.saving.register_keras_serializable(package="ecg_risk")
+class LeadAmplitude(keras.layers.Layer):
+    """Return the natural logarithm of each lead's SD over time in mV, at least log 0.01."""
+
+    def __init__(self, *, name: str | None = None, **options: Any) -> None:
+        super().__init__(name=name, **{**options, "dtype": "float32"})
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {"name": self.name, "trainable": self.trainable}
+
+    def call(self, inputs: Any) -> Any:
+        """Return the logarithms, shape (batch, n_leads)."""
+        _, variance = _moments(inputs)
+        return ops.log(ops.sqrt(ops.maximum(variance[:, 0], MIN_SD_MV**2)))
+
+
+def _moments(ecg: Any) -> tuple[Any, Any]:
+    """Return the ECG less its leads' means, NaN as 0, and the variance, (batch, 1, n_leads)."""
+    is_known = ops.logical_not(ops.isnan(ecg))
+    n_known = ops.maximum(ops.sum(ops.cast(is_known, "float32"), axis=1, keepdims=True), 1.0)
+    # Zeros are put in before any arithmetic: a NaN behind `where` still spoils gradients.
+    known = ops.where(is_known, ecg, 0.0)
+    mean = ops.divide(ops.sum(known, axis=1, keepdims=True), n_known)
+    centred = ops.where(is_known, ops.subtract(known, mean), 0.0)
+    return centred, ops.divide(ops.sum(ops.square(centred), axis=1, keepdims=True), n_known)
+
+
+_LAYERS = (TrainingScale, BatchNormalization, RecordScale, LeadAmplitude, RandomKernels)
+_LAYERS += (ColumnsOutput, HazardOutput)
+CUSTOM_OBJECTS: dict[str, type[keras.layers.Layer]] = {layer.__name__: layer for layer in _LAYERS}

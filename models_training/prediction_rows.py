@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from models_training.inputs import TrainingData
 from models_training.targets import Targets
@@ -62,3 +63,11 @@ def with_place(table: pd.DataFrame, role: str, repeat: int, fold: int) -> pd.Dat
         has_follow_up = (role == "test") & (table["horizon_days"] > 0)
         table = table[table["y_true"].notna() | has_follow_up]
     return table.assign(repeat=repeat, fold=fold, role=role).reset_index(drop=True)
+
+
+def outcome_rows(
+    data: TrainingData, rows: np.ndarray, logits: np.ndarray, role: str, repeat: int, fold: int
+) -> pd.DataFrame:
+    """Return the predictions of one binary outcome from logits, (n, 1), with their place."""
+    table = prediction_rows(data, rows, expit(logits), data.y_true[rows, :1])
+    return with_place(table, role, repeat, fold)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import keras
@@ -13,14 +13,18 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from models_training.architectures import build_network
+from models_training.batch_changes import changed_batch, check_settings, crop_samples
+from models_training.crops import crop_starts
 from models_training.fold_store import Checkpoint
 from models_training.heads import BinaryHead, Head
-from models_training.inputs import BatchTransform, EpochBatches, TrainingData
+from models_training.inputs import ECG_INPUT, BatchTransform, EpochBatches, Inputs, TrainingData
 from models_training.optimizers import FlatAdamW
 from models_training.prediction_rows import prediction_rows
+from models_training.schedules import rate_share
 from models_training.settings import TrainingSettings, resolved_precision
 from models_training.targets import Targets
 from models_training.transfer import copy_weights, set_layer_rates
+from models_training.weight_averaging import WeightAverage
 
 _MIN_SCALE_MV = 0.01
 
@@ -51,6 +55,10 @@ class NetworkTrainer:
         self, data: TrainingData, settings: TrainingSettings, head: Head | None = None
     ) -> None:
         self.data, self.settings, self.head = data, settings, head or BinaryHead()
+        check_settings(settings, self.head)
+        self.n_samples = crop_samples(settings, data.signals.shape[1])
+        self._average: WeightAverage | None = None
+        self._prepared: list[Callable[[NetworkTrainer], None]] = []
         self.transform: BatchTransform | None = None
         self.started_from = ""
         self.precision = resolved_precision(settings.precision)
@@ -58,7 +66,7 @@ class NetworkTrainer:
         keras.config.set_dtype_policy(self.precision)
         try:
             self.model = build_network(
-                n_samples=data.signals.shape[1],
+                n_samples=self.n_samples,
                 covariate_names=list(data.covariates.columns),
                 settings=settings.architecture,
                 head=self.head,
@@ -96,6 +104,7 @@ class NetworkTrainer:
         """Let every later training begin with another network's weights, see `copy_weights`."""
         self.started_from = copy_weights(source, self.network, skipped=skipped)
         self._initial = self._state()
+        self._prepared.append(lambda trainer: trainer.start_from(source, skipped=skipped))
 
     def set_rates(self, rates: Mapping[str, float], *, freeze_statistics: bool = False) -> None:
         """Scale the learning rate of layers in all later trainings, see `set_layer_rates`."""
@@ -103,6 +112,17 @@ class NetworkTrainer:
         optimizer: Any = self.network.optimizer
         place = [variable is optimizer.rates for variable in optimizer.variables].index(True)
         self._initial["optimizer"][place] = optimizer.rates.numpy()
+        self._prepared.append(
+            lambda trainer: trainer.set_rates(rates, freeze_statistics=freeze_statistics)
+        )
+
+    def another(self, settings: TrainingSettings) -> NetworkTrainer:
+        """Return a trainer that was prepared as this one, with another seed or other values."""
+        found = NetworkTrainer(self.data, settings, self.head)
+        found.transform = self.transform
+        for prepare in self._prepared:
+            prepare(found)
+        return found
 
     def reset(self, train_rows: np.ndarray) -> None:
         """Return to the initial state, with the statistics of these training rows."""
@@ -146,13 +166,14 @@ class NetworkTrainer:
         """Train from the initial state; with validation rows the best epoch's weights are kept.
 
         With a checkpoint, a training that was stopped goes on after its last whole epoch and ends
-        as if it had not been stopped.
+        as if it had not been stopped. With an average of the weights, that is what is validated
+        and kept; with SWA after the last epoch, and patience does not count.
 
         Returns
         -------
         DataFrame
             ``epoch`` (from 1), ``loss``, ``val_loss`` and the head's metrics, such as
-            ``val_auroc`` (of patients), ``seconds``.
+            ``val_auroc`` (of patients), ``seconds``, ``is_kept`` (the epoch whose weights are).
         """
         self.reset(train_rows)
         batches = self._batches(train_rows, seed)
@@ -160,24 +181,48 @@ class NetworkTrainer:
         if bar is not None:
             bar.update(len(rows))
         for epoch in range(len(rows), n_epochs):
-            if validation_rows is not None and epoch - _best_epoch(rows) >= self.settings.patience:
+            if validation_rows is not None and self._is_over(epoch, rows):
                 break
             begin = time.perf_counter()
             row = {"epoch": epoch + 1, "loss": self._train_epoch(batches, epoch, n_epochs)}
-            if validation_rows is not None:
-                row |= self._validation(validation_rows)
-            rows.append(row | {"seconds": round(time.perf_counter() - begin, 2)})
-            if validation_rows is not None and _best_epoch(rows) == epoch + 1:
-                best_weights = self.model.get_weights()
+            with self._scored_weights(train_rows, is_last=epoch + 1 == n_epochs):
+                if validation_rows is not None:
+                    row |= self._validation(validation_rows)
+                rows.append(row | {"seconds": round(time.perf_counter() - begin, 2)})
+                if self._kept_epoch(rows, n_epochs) == epoch + 1:
+                    best_weights = self.model.get_weights()
             if bar is not None:
                 bar.update(1)
             if checkpoint is not None:
-                checkpoint.save(**self._state(), best_weights=best_weights, history=rows)
+                average = self._average.state() if self._average is not None else ()
+                state = self._state() | {"best_weights": best_weights, "average": average}
+                checkpoint.save(**state, history=rows)
         if best_weights:
             self.model.set_weights(best_weights)
         if bar is not None:
             bar.update(n_epochs - len(rows))
-        return pd.DataFrame(rows)
+        history, kept = pd.DataFrame(rows), self._kept_epoch(rows, n_epochs) or len(rows)
+        return history.assign(is_kept=history["epoch"] == kept)
+
+    def _is_over(self, epoch: int, rows: list[dict[str, float]]) -> bool:
+        """Return whether the patience has ended."""
+        is_stopped_early = self.settings.weight_averaging != "swa"
+        return is_stopped_early and epoch - _best_epoch(rows) >= self.settings.patience
+
+    def _kept_epoch(self, rows: list[dict[str, float]], n_epochs: int) -> int:
+        """Return the epoch whose weights are kept so far; 0 for those the training ends with."""
+        kind = self.settings.weight_averaging
+        if "val_loss" in rows[-1] and kind != "swa":
+            return _best_epoch(rows)
+        return n_epochs if kind != "none" else 0
+
+    def _scored_weights(self, train_rows: np.ndarray, *, is_last: bool) -> Any:
+        """Return a context in which the network has the weights that are validated."""
+        average, size = self._average, self.settings.batch_size
+        if average is None or (average.kind == "swa" and not is_last):
+            return nullcontext()
+        parts = (train_rows[k : k + size] for k in range(0, len(train_rows), size))
+        return average.in_place(self.model, (self._pieces(part)[0] for part in parts))
 
     def _batches(self, rows: np.ndarray, seed: tuple[int, ...]) -> EpochBatches:
         """Return the training batches; targets as the head's loss takes them."""
@@ -187,20 +232,25 @@ class NetworkTrainer:
             batch_size=self.settings.batch_size,
             records_per_patient=self.settings.records_per_patient,
             seed=(self.settings.seed, *seed),
+            imbalance=self.settings.imbalance,
             y_true=self.head.encode(self.data.y_true),
             transform=self.transform,
         )
 
-    def learning_rate_at(self, epoch: int, n_epochs: int) -> float:
-        """Return the learning rate of an epoch (from 0): half a cosine, down to 1 %."""
-        share = 0.5 * (1 + np.cos(np.pi * epoch / n_epochs))
-        return self.settings.learning_rate * max(share, 0.01)
+    def learning_rate_at(self, epoch: float, n_epochs: int) -> float:
+        """Return the learning rate after some epochs, see `rate_share`."""
+        warm_up = min(self.settings.warmup_epochs, n_epochs) / n_epochs
+        share = rate_share(self.settings.schedule, epoch / n_epochs, warm_up=warm_up)
+        return self.settings.learning_rate * share
 
     def _resume(
         self, checkpoint: Checkpoint | None
     ) -> tuple[list[np.ndarray], list[dict[str, float]]]:
         """Set network and optimizer to a stopped state; return best weights and epochs so far."""
         state = checkpoint.load() if checkpoint is not None else None
+        kind = self.settings.weight_averaging
+        found = state["average"] if state is not None else ()
+        self._average = WeightAverage(kind, found) if kind != "none" else None
         if state is None:
             return [], []
         self._set_state(state)
@@ -209,16 +259,27 @@ class NetworkTrainer:
     def _train_epoch(self, batches: EpochBatches, epoch: int, n_epochs: int) -> float:
         """Train one epoch and return its mean loss; every batch has one size, traced once."""
         optimizer: Any = self.network.optimizer
-        optimizer.learning_rate.assign(self.learning_rate_at(epoch, n_epochs))
+        is_by_step = self.settings.schedule == "one_cycle" or epoch < self.settings.warmup_epochs
         batches.start_epoch(epoch)
         total = weight = 0.0
         for index in range(len(batches)):
-            inputs, y_true, weights = batches[index]
+            done = epoch + is_by_step * (index + 1) / len(batches)
+            optimizer.learning_rate.assign(self.learning_rate_at(done, n_epochs))
+            inputs, y_true, weights = changed_batch(
+                batches[index],
+                settings=self.settings,
+                n_samples=self.n_samples,
+                rng=np.random.default_rng([*batches.seed, epoch, index, 1]),
+            )
             # The loss of this batch alone: the network's own running mean starts anew.
             self.network.reset_metrics()
             loss = np.asarray(self.network.train_on_batch(inputs, y_true, sample_weight=weights))
             share = float((weights > 0).mean())
             total, weight = total + share * float(loss.ravel()[0]), weight + share
+            if self._average is not None:
+                is_end = index + 1 == len(batches)
+                progress = (epoch + is_end) / n_epochs
+                self._average.after_step(self.model, progress=progress, is_end_of_epoch=is_end)
         return total / weight
 
     def _validation(self, rows: np.ndarray) -> dict[str, float]:
@@ -232,14 +293,17 @@ class NetworkTrainer:
         return {"val_loss": float(loss.mean())} | {f"val_{k}": v for k, v in found.items()}
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
-        """Return the logits of some records, (n, n_outputs), in batches of one size."""
+        """Return the logits of some records, (n, n_outputs), in batches of one size.
+
+        With pieces, the mean logit of `n_crops` pieces of each ECG.
+        """
         size = self.settings.batch_size
         parts = []
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             padded = np.resize(part, size)  # one shape, so the graph is traced once
-            found = self.network.predict_on_batch(self.data.inputs(padded))
-            parts.append(np.asarray(found, dtype="float64")[: len(part)])
+            found = [self.network.predict_on_batch(inputs) for inputs in self._pieces(padded)]
+            parts.append(np.mean(np.asarray(found, dtype="float64"), axis=0)[: len(part)])
         return np.concatenate(parts)
 
     def predictions(self, rows: np.ndarray, targets: Targets = ()) -> pd.DataFrame:
@@ -248,26 +312,23 @@ class NetworkTrainer:
         truth = self.head.outcomes(self.data.y_true[rows])
         return prediction_rows(self.data, rows, scores, truth, targets)
 
+    def _pieces(self, rows: np.ndarray) -> list[Inputs]:
+        """Return the inputs of some records: whole ECGs, or the same piece of all, and the next."""
+        inputs, n_samples = self.data.inputs(rows), self.n_samples
+        starts = crop_starts(self.data.signals.shape[1], n_samples, self.settings.n_crops)
+        ecg = inputs[ECG_INPUT]
+        return [inputs | {ECG_INPUT: ecg[:, start : start + n_samples]} for start in starts]
+
     def seconds_a_record(self) -> float:
         """Return the measured training time of a record; the first call also traces the graph."""
         size = self.settings.batch_size
         rows = np.resize(np.flatnonzero(self.data.is_labelled), size)
-        batch = self.data.inputs(rows), self.head.encode(self.data.y_true[rows])
+        batch = self._pieces(rows)[0], self.head.encode(self.data.y_true[rows])
         weights = np.ones(size, "float32")
         self.network.train_on_batch(*batch, sample_weight=weights)
         begin = time.perf_counter()
         self.network.train_on_batch(*batch, sample_weight=weights)
         return (time.perf_counter() - begin) / size
-
-    def memory_gib(self) -> float:
-        """Return roughly the memory of a training process; the ECGs stay on disk.
-
-        Measured at widths 8 and 64: 0.9 GiB of libraries, 25 copies of the weights in the
-        optimizer's step, one copy of every layer's output for a batch.
-        """
-        outputs = sum(math.prod(layer.output.shape[1:]) for layer in self.model.layers)
-        values = 25 * self.model.count_params() + outputs * self.settings.batch_size
-        return 0.9 + 4 * values / 2**30
 
 
 def _best_epoch(rows: list[dict[str, float]]) -> int:

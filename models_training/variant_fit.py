@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+FITTED_ROLES = ("train", "validation")  # of models tuned by inner folds
+
 
 @dataclass
 class VariantFit:
@@ -36,6 +38,8 @@ class VariantFit:
         Facts for the card: number of weights, epochs or penalty, kind of bundle.
     coefficients : DataFrame or None
         Of the clinical model, see `coefficient_table`.
+    trials : DataFrame or None
+        Of a search for hyper-parameters, with ``repeat, fold``; see `models_training.search`.
     """
 
     variant: str
@@ -47,3 +51,4 @@ class VariantFit:
     model: Any
     about: dict[str, Any] = field(default_factory=dict)
     coefficients: pd.DataFrame | None = None
+    trials: pd.DataFrame | None = None

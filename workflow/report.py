@@ -153,6 +153,7 @@ def write_report(run: Artifacts) -> Path:
             risk_groups=html_table(details.risk_group_table(run)),
             notes=list(run.read_table("notes")["note"]),
             stability=_optional(details.stability_table(run)),
+            seeds=_optional(details.seed_table(run)),
             forms=_optional(details.forms_table(run)),
             recalibration=html_table(details.recalibration_table(run.read_table("recalibration"))),
             distrusted=details.distrusted(run),

@@ -120,6 +120,20 @@ def stability_table(run: Artifacts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def seed_table(run: Artifacts) -> pd.DataFrame:
+    """Return what the seeds of a network change; empty where each fold has one network."""
+    rows = [
+        {
+            "Variant": VARIANT_NAMES[entry["variant"]],
+            "Measure": str(entry["measure"]),
+            "Value (range)": _spread(entry, ("value", "low", "high"), 3),
+            "Seeds": f"{entry['n_seeds']:.0f}",
+        }
+        for entry in run.read_table("seeds").to_dict("records")
+    ]
+    return pd.DataFrame(rows)
+
+
 def forms_table(run: Artifacts) -> pd.DataFrame:
     """Return the forms of the clinical model, a column a figure."""
     table = run.read_table("clinical_forms")

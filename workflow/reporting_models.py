@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from workflow.report_tables import VARIANT_NAMES
 from workflow.reporting_facts import Finding, RunFacts
 
-_IMBALANCE = ("class_weight", "resampl", "oversampl", "undersampl")
+IMBALANCE_NAMES = {
+    "class_weights": "class weights",
+    "oversample": "patients with the rarer outcome drawn more often",
+    "undersample": "only some patients with the more frequent outcome drawn in each epoch",
+}
 
 
 def model_types(facts: RunFacts) -> Finding:
@@ -22,9 +28,11 @@ def _model_line(facts: RunFacts, variant: str) -> str:
             f"on inner folds, C = {card['penalty_c']:.4g} in the model for new patients."
         )
     settings = card["settings"]
-    blocks = "-".join(str(n) for n in settings["architecture"]["stage_blocks"])
+    architecture = settings["architecture"]
+    name = architecture.get("name", "resnet50")  # the only one before it had a name
+    blocks = "-".join(str(n) for n in architecture["stage_blocks"]) or "none"
     return (
-        f"{VARIANT_NAMES[variant]}: one-dimensional residual network, blocks {blocks}, "
+        f"{VARIANT_NAMES[variant]}: one-dimensional network {name}, blocks {blocks}, "
         f"{card['n_weights']:,} weights; optimiser AdamW, learning rate "
         f"{settings['learning_rate']:g}, weight decay {settings['weight_decay']:g}, batches of "
         f"{settings['batch_size']} ECGs, at most {settings['n_epochs']} epochs, stopped after "
@@ -114,12 +122,10 @@ def imbalance(facts: RunFacts) -> Finding:
     """Return whether class weights or resampling were on."""
     used: list[str] = []
     for variant in facts.variants:
-        settings = facts.model_file(variant)["settings"]
-        used += [
-            f"{VARIANT_NAMES[variant]}: {name} = {value}"
-            for name, value in settings.items()
-            if value and any(word in name for word in _IMBALANCE)
-        ]
+        kind = facts.model_file(variant)["settings"].get("imbalance", "none")
+        if kind != "none" and variant != "clinical":  # settings of the networks alone
+            text = f"{VARIANT_NAMES[variant]}: {IMBALANCE_NAMES[kind]}; the risks were recalibrated"
+            used.append(f"{text} on training patients.")
     if used or not facts.variants:
         return Finding(tuple(used))
     text = "Neither class weights nor resampling were used: they would spoil the calibration."
@@ -131,8 +137,19 @@ def updating(facts: RunFacts) -> Finding:
     kinds = {v: facts.model_file(v)["recalibration"] for v in facts.variants}
     changed = {variant: kind for variant, kind in kinds.items() if kind != "none"}
     if changed or not kinds:
-        return Finding(tuple(f"{VARIANT_NAMES[v]}: recalibration {k}" for v, k in changed.items()))
+        return Finding(tuple(_recalibrated(v, found) for v, found in changed.items()))
     return Finding(("No model was updated or recalibrated after its evaluation.",))
+
+
+def _recalibrated(variant: str, found: Any) -> str:
+    if isinstance(found, str):
+        return f"{VARIANT_NAMES[variant]}: recalibration {found}"
+    return (
+        f"{VARIANT_NAMES[variant]}: the risks were recalibrated ({found['method']}: intercept "
+        f"{found['intercept']:.2f}, slope {found['slope']:.2f} on the logit for new patients, from "
+        f"out-of-fold scores of {found['n']} patients with {found['n_events']} events; in each "
+        "fold from its training patients alone)."
+    )
 
 
 def updating_results(facts: RunFacts) -> Finding:

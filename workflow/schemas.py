@@ -198,6 +198,11 @@ TABLES = {
     "stability": Table(
         "03_evaluation/stability.csv", "03_evaluate", {"measure": "text", "value": "number"}
     ),
+    "seeds": Table(
+        "03_evaluation/seeds.csv",
+        "03_evaluate",
+        {"variant": "text", "measure": "text", "value": "number", "n_seeds": "integer"},
+    ),
     "clinical_forms": Table(
         "03_evaluation/clinical_forms.csv", "03_evaluate", {"model": "text", "metric": "text"}
     ),
@@ -226,6 +231,27 @@ TABLES = {
         "03_evaluation/sample_size.csv",
         "03_evaluate",
         {"expected_auroc": "number", "n_parameters": "integer"},
+    ),
+    "ladder": Table(
+        "ladder/ladder.csv",
+        "labs/ladder",
+        {
+            "rung": "text",
+            "n": "integer",
+            "n_events": "integer",
+            "n_repeats": "integer",
+            "auroc": "number",
+            "auroc_low": "number",
+            "auroc_high": "number",
+            "slope": "number",
+            "brier": "number",
+            "seconds_a_fit": "number",
+            "n_trained": "integer",
+            "gain": "number",
+            "gain_low": "number",
+            "gain_high": "number",
+            "method": "text",
+        },
     ),
     "shap_values": Table(
         "04_explanations/{variant}/shap_values.csv", "04_explain", {"covariate": "text"}

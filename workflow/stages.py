@@ -19,6 +19,7 @@ from workflow.parameters import (
     ExplanationParameters,
     ExternalParameters,
     LabParameters,
+    LadderParameters,
     PreparationParameters,
     TrainingParameters,
 )
@@ -93,6 +94,7 @@ STAGES = (
             "recalibration",
             "folds",
             "stability",
+            "seeds",
             "clinical_forms",
             *TIME_TO_EVENT,
             "sample_size",
@@ -138,6 +140,7 @@ LABS = (
         (),
         ("simulation/figures/2_shares.csv", "simulation/figures/4_intervals.csv"),
     ),
+    Stage("", "labs/ladder", "ladder", LadderParameters, _DATA, ("ladder",)),
 )
 ALL_STAGES = (*STAGES, EXTERNAL, *LABS)
 NETWORK_VARIANTS = tuple(variant for variant in VARIANTS if variant != "clinical")
@@ -285,6 +288,7 @@ def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str
     from data_processing.readers import read_ecg
     from data_processing.signals import SignalChain
     from models_training.bundle import load_bundle
+    from models_training.crops import network_scores
 
     model, card = load_bundle(bundle)
     names: list[str] = card["covariate_names"]
@@ -300,7 +304,7 @@ def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str
     inputs = {"ecg": signal[None]}
     if names:
         inputs["covariates"] = np.array([[values[name] for name in names]], dtype="float32")
-    risk = float(np.asarray(model(inputs, training=False)).item())
+    risk = float(network_scores(model, inputs, n_crops=card.get("n_crops", 1)).item())
     threshold = card["threshold"]["value"]
     return {
         "risk": round(risk, 4),

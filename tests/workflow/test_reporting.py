@@ -439,7 +439,7 @@ def test_clinical_alone_has_its_own_card_and_no_other(run):
     assert written == {"TRIPOD_AI.md", "PROBAST_AI.md", "02_models/clinical/MODEL_CARD.md"}
     card = (run.directory / "02_models/clinical/MODEL_CARD.md").read_text()
     assert "Sees no ECG." in card
-    assert "residual network" not in card
+    assert "one-dimensional network" not in card
     assert "No primary comparison" in text_of(run, "4")
 
 
