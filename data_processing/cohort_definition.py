@@ -61,6 +61,8 @@ class CohortDefinition:
     descriptive_columns
         Kept in ``patients`` to describe the cohort, never a covariate (read from the ECG itself,
         for instance).
+    label_columns
+        Further published labels (0/1), predicted beside the outcome by the task ``several``.
     site_column
         Where a patient was seen; becomes ``site``, a label without the hospital's name.
     default_duplicates
@@ -111,6 +113,7 @@ class CohortDefinition:
     uncertain_value: str = ""
     uncertain_as: str = "exclude"
     descriptive_columns: tuple[str, ...] = ()
+    label_columns: tuple[str, ...] = ()
     site_column: str = ""
     default_duplicates: str = "stop"
     missing_files: str = "reject"
@@ -212,6 +215,7 @@ class CohortDefinition:
             self.patient_column,
             *covariates,
             *self.descriptive_columns,
+            *self.label_columns,
             self.site_column,
             *(dates if self.has_dates else (self.outcome_column,)),
             *(self.heading_of(rule) for rule in self.exclusions if rule.table == "patients"),

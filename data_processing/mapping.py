@@ -26,7 +26,7 @@ _RESERVED = {
     *("index_date", "covariates_date", "event_type", "event_date", "last_contact_date"),
     *("time_zero", "event_component", "prior_event", "has_icd_at_index", "icd_during_follow_up"),
 }
-_RESERVED_PREFIXES = ("date_of_", "days_to_", "device_", "rule_")
+_RESERVED_PREFIXES = ("date_of_", "days_to_", "device_", "rule_", "target_")
 _STANDARD_KINDS = {item["name"]: item["kind"] for item in NICM_COVARIATES}
 
 
@@ -92,6 +92,7 @@ def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> Coh
         "recorded_at_column": check.text(columns, "ecg_date", "columns"),
         "ecg_paced_column": check.text(columns, "ecg_paced", "columns"),
         "site_column": check.text(columns, "site", "columns"),
+        "label_columns": check.words(content, "labels", ""),
         "signals": read_signals(content, check),
         "pseudonym_key": read_key_path(content, path, check),
         **outcome,
@@ -107,6 +108,7 @@ def _definition(path: Path, content: dict[str, Any], check: MappingCheck) -> Coh
     taken = {definition.patient_column, *definition.outcome_columns}
     taken |= known if "event_types" in outcome else set()
     taken |= {"site"} if definition.site_column else set()  # the name of the label
+    taken |= set(definition.label_columns)  # known only after the index date
     has_dates = "event_types" in outcome
     covariates = _covariates(content.get("covariates"), taken - {""}, has_dates, check)
     rules = read_exclusions(

@@ -18,7 +18,7 @@ KEYS = {
     "": (
         *("title", "target", "target_label", "is_synthetic", "licence", "citation", "folder"),
         *("tables", "columns", "date_format", "missing_files", "outcome", "covariates"),
-        *("exclusions", "devices", "ecgs_with_device", "signals", "pseudonym_key"),
+        *("exclusions", "devices", "ecgs_with_device", "signals", "pseudonym_key", "labels"),
     ),
     "tables": ("patients", "ecgs"),
     "columns": (
@@ -111,7 +111,7 @@ class MappingCheck:
         """Return a list of words."""
         value = content.get(key)
         words = [] if value is None else value if isinstance(value, list) else [value]
-        name = f"{where}.{key}"
+        name = f"{where}.{key}".lstrip(".")
         if any(isinstance(word, bool | dict | list) or word is None for word in words):
             self.problems.append(f'{name} must be words such as ["no", "yes"], each in quotes')
             return ()

@@ -35,7 +35,8 @@ def read_patients(
             columns[column] = age_at(outcome["index_date"], born, item, name, problems)
         else:
             columns[column] = parse_covariate(table[column], item, name, problems)
-    columns |= {column: table[column] for column in definition.descriptive_columns}
+    as_text = (*definition.descriptive_columns, *definition.label_columns)
+    columns |= {column: table[column] for column in as_text}
     if definition.site_column:
         columns["site"] = table[definition.site_column].where(lambda cells: cells != "")
     return pd.DataFrame({**columns, **outcome})

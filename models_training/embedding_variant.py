@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from tqdm.auto import tqdm
 
 from models_training.clinical_process import fold_samples
 from models_training.embeddings import cached_embedding, embed, patient_means, trunk_of
 from models_training.fold_store import FOLDS, FoldStore
 from models_training.inputs import TrainingData
+from models_training.prediction_rows import prediction_rows, with_place
 from models_training.ridge import (
     PENALTIES,
     Ridge,
@@ -22,7 +24,9 @@ from models_training.ridge import (
     fit_ridge_path,
     tune_ridge,
 )
-from models_training.variants import FITTED_ROLES, VariantFit, fingerprint, prediction_rows
+from models_training.targets import Targets
+from models_training.variant_fit import FITTED_ROLES, VariantFit
+from models_training.variants import fingerprint
 
 if TYPE_CHECKING:
     from models_training.training import NetworkTrainer
@@ -65,7 +69,11 @@ class FrozenFeatures:
 
 
 def fit_embedding(
-    trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path, facts: Any
+    trainer: NetworkTrainer,
+    splits: pd.DataFrame,
+    directory: Path,
+    facts: Any,
+    targets: Targets = (),
 ) -> VariantFit:
     """Fit the ridge regression in every fold, and once more on all patients.
 
@@ -80,6 +88,8 @@ def fit_embedding(
         repeat with their network, to be explained.
     facts
         What the folds depend on besides data and split.
+    targets : sequence of mappings
+        The one binary outcome, where it was named.
 
     Returns
     -------
@@ -99,7 +109,7 @@ def fit_embedding(
         done = FoldStore(directory / FOLDS, *key, mark)
         if not done.is_complete:
             inner_fold = np.where(is_training, samples.inner_fold[number], -1)
-            history, scored = _fit_fold(frozen, inner_fold, parts[key], key)
+            history, scored = _fit_fold(frozen, inner_fold, parts[key], targets)
             is_kept = key[0] == keys[0][0]
             done.write(trainer.model.get_weights() if is_kept else [], history, scored)
         histories.append(done.history())
@@ -111,15 +121,17 @@ def fit_embedding(
     about = {"bundle_kind": "refit_all", "penalty_c": penalty_c, "n_features": n_features}
     about["n_trained"] = n_features + data.covariates.shape[1] + 1
     about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
+    about |= {"head": trainer.head.config(), "recalibration": "none"}
     tables = [pd.concat(parts, ignore_index=True) for parts in (histories, predictions)]
     return VariantFit("", [], *tables, fitted_on, FITTED_ROLES, trainer.model, about)
 
 
 def _fit_fold(
-    frozen: FrozenFeatures, inner_fold: np.ndarray, part: pd.DataFrame, key: tuple[int, int]
+    frozen: FrozenFeatures, inner_fold: np.ndarray, part: pd.DataFrame, targets: Targets
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return losses and scored records of one fold; its regression is left in the network."""
     begin, data = time.perf_counter(), frozen.trainer.data
+    key = int(part["repeat"].iloc[0]), int(part["fold"].iloc[0])
     train_rows = np.flatnonzero((inner_fold >= 0)[data.patient_row])
     test_rows = data.rows_of(list(part.loc[part["role"] == "test", "patient_id"]))
     features = frozen.of(train_rows)
@@ -133,8 +145,15 @@ def _fit_fold(
     inner = tuned.inner_logits[data.patient_row[train_rows]]
     outer = tuned.fit.logits(_record_values(features, data, test_rows))
     scored = [
-        prediction_rows(data, train_rows, inner[:, None], "validation", *key),
-        prediction_rows(data, test_rows, outer[:, None], "test", *key),
+        with_place(
+            prediction_rows(data, rows, expit(logits)[:, None], data.y_true[rows, :1], targets),
+            role,
+            *key,
+        )
+        for role, rows, logits in (
+            ("validation", train_rows, inner),
+            ("test", test_rows, outer),
+        )
     ]
     losses = {"penalty_c": PENALTIES, "val_loss": tuned.losses}
     history = pd.DataFrame({"repeat": key[0], "fold": key[1], **losses})

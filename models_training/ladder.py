@@ -16,8 +16,9 @@ from models_training.inputs import TrainingData
 from models_training.pretrained import Pretrained
 from models_training.rungs import EMBEDDING, RANDOM_KERNELS, RUNGS
 from models_training.settings import ArchitectureSettings, TrainingSettings
+from models_training.variant_fit import VariantFit
 from models_training.variant_inputs import skipped_variants
-from models_training.variants import VariantFit, VariantTraining, fingerprint
+from models_training.variants import VariantTraining, fingerprint
 
 CLINICAL = "clinical"
 LADDER = (CLINICAL, RANDOM_KERNELS, *RUNGS)
@@ -136,7 +137,7 @@ class Ladder:
             splits = splits[splits["repeat"] < self.n_kernel_repeats]
         elif rung == "scratch":
             start = None
-        return VariantTraining(self.variant, self.data, splits, settings, start)
+        return VariantTraining(self.variant, self.data, splits, settings, encoder=start)
 
     def _mark(self, rung: str) -> str:
         encoder = self.pretrained.sha256 if self.pretrained else ""

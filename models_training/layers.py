@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from models_training.output_layers import ColumnsOutput, HazardOutput
 from models_training.random_kernels import RandomKernels
 
 MIN_SD_MV = 0.01  # a lead that moves less is flat
@@ -112,4 +113,5 @@ def _moments(ecg: Any) -> tuple[Any, Any]:
 
 
 _LAYERS = (TrainingScale, BatchNormalization, RecordScale, LeadAmplitude, RandomKernels)
+_LAYERS += (ColumnsOutput, HazardOutput)
 CUSTOM_OBJECTS: dict[str, type[keras.layers.Layer]] = {layer.__name__: layer for layer in _LAYERS}

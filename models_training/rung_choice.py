@@ -12,7 +12,7 @@ from scipy.special import logit
 
 from models_training.fold_store import FOLDS, FoldStore
 from models_training.ridge import logit_loss
-from models_training.variants import VariantFit
+from models_training.variant_fit import VariantFit
 
 CANDIDATES_FOLDER = "rungs"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from models_training.embedding_variant import fit_embedding
 from models_training.embeddings import trunk_of
+from models_training.heads import BinaryHead, Head
 from models_training.inputs import TrainingData
 from models_training.pretrained import Pretrained, transfer
 from models_training.rung_choice import fit_choice
@@ -24,14 +25,18 @@ from models_training.rungs import (
 )
 from models_training.settings import TrainingSettings
 from models_training.training import NetworkTrainer
-from models_training.variants import VariantFit, fit_network
+from models_training.variant_fit import VariantFit
+from models_training.variants import fit_network
 
 if TYPE_CHECKING:
     from models_training.variants import VariantTraining
 
 
 def make_trainer(
-    data: TrainingData, settings: TrainingSettings, encoder: Pretrained | None
+    data: TrainingData,
+    settings: TrainingSettings,
+    encoder: Pretrained | None,
+    head: Head | None = None,
 ) -> NetworkTrainer:
     """Return a trainer whose every training begins and goes as the rung says.
 
@@ -44,6 +49,8 @@ def make_trainer(
         wide enough to hold a linear model.
     encoder : Pretrained or None
         As :func:`models_training.rungs.check_rung` demands.
+    head : Head, optional
+        What is predicted; a binary outcome by default.
 
     Raises
     ------
@@ -52,14 +59,19 @@ def make_trainer(
     """
     rung, network = settings.rung, settings.architecture
     _check_craft(settings)
+    if rung in (EMBEDDING, CHOOSE) and not isinstance(head, BinaryHead | None):
+        raise ValueError(
+            f"target must be one binary outcome with rung {rung}, got {head.config()['kind']}. "
+            "Name a rung that trains a network."
+        )
     check_rung(rung, encoder.name if encoder else "", network.name)
     if rung in (EMBEDDING, CHOOSE):
         n_units = max(network.covariate_units, 2 * data.covariates.shape[1])
         settings = replace(settings, architecture=replace(network, covariate_units=n_units))
     if rung == EMBEDDING:
         settings = replace(settings, precision="float32")
-    trainer = NetworkTrainer(data, settings)
-    trainer.maker = lambda other: make_trainer(data, other, encoder)
+    trainer = NetworkTrainer(data, settings, head)
+    trainer.maker = lambda other: make_trainer(data, other, encoder, head)
     if encoder is not None:
         trunk = trunk_of(trainer.model)
         transfer(encoder, trunk)
@@ -97,14 +109,15 @@ def fit_rung(job: VariantTraining, directory: Path) -> VariantFit:
         def fit_one(candidate: str, folder: Path) -> VariantFit:
             settings = replace(job.settings, rung=candidate, architecture=network)
             encoder = None if candidate == SCRATCH else job.encoder
-            return type(job)(job.variant, job.data, job.splits, settings, encoder).fit(folder)
+            variant = job.variant, job.data, job.splits, settings
+            return type(job)(*variant, job.targets, encoder).fit(folder)
 
         return fit_choice(fit_one, RUNGS, job.splits, directory)
     if rung == EMBEDDING:
-        facts = (replace(job.settings, n_network_repeats=0), trainer.started_from)
-        found = fit_embedding(trainer, job.splits, directory, facts)
+        facts = (replace(job.settings, n_network_repeats=0), trainer.started_from, job.targets)
+        found = fit_embedding(trainer, job.splits, directory, facts, job.targets)
     else:
-        found = fit_network(trainer, job.splits, directory)
+        found = fit_network(trainer, job.splits, directory, job.targets)
         found.about["n_trained"] = _n_trained(trainer)
     found.about["rung"] = rung
     if job.encoder is not None:

@@ -20,14 +20,14 @@ from models_training.fold_store import Checkpoint
 from models_training.heads import BinaryHead, Head
 from models_training.inputs import ECG_INPUT, BatchTransform, EpochBatches, Inputs, TrainingData
 from models_training.optimizers import FlatAdamW
+from models_training.prediction_rows import prediction_rows
 from models_training.rungs import RungPlan, layer_rates
 from models_training.schedules import rate_share
 from models_training.settings import TrainingSettings, resolved_precision
+from models_training.targets import Targets
 from models_training.training_statistics import set_training_statistics
 from models_training.transfer import copy_weights, set_layer_rates
 from models_training.weight_averaging import WeightAverage, average_of, best_epoch, kept_epoch
-
-ENCODER_SCALING = ("ecg_scaling", "amplitude_scaling")
 
 
 class NetworkTrainer:
@@ -117,8 +117,6 @@ class NetworkTrainer:
         The scaling of the ECG stays as it is, too; that of the covariates is the training rows'.
         """
         self.started_from, self._initial = mark, self._state()
-        layers = [layer for layer in self.model.layers if layer.name in ENCODER_SCALING]
-        self._scaling = [(layer, layer.get_weights()) for layer in layers]
 
     def follow(self, plan: RungPlan) -> None:
         """Let every later training freeze and free layers by a plan."""
@@ -129,8 +127,7 @@ class NetworkTrainer:
         """Set the rates of the phase that an epoch belongs to, where it is another one."""
         if self.plan is not None and (is_first or epoch in self.plan.starts):
             rates = layer_rates(trunk_of(self.model), self.plan.rates_at(epoch))
-            is_frozen = self.plan.is_norm_frozen
-            set_layer_rates(self.network, rates, freeze_statistics=is_frozen)
+            set_layer_rates(self.network, rates, freeze_statistics=self.plan.is_norm_frozen)
 
     def _is_over(self, epoch: int, rows: list[dict[str, float]]) -> bool:
         """Return whether patience has ended; it begins when all of the plan has begun."""
@@ -158,12 +155,8 @@ class NetworkTrainer:
     def reset(self, train_rows: np.ndarray) -> None:
         """Return to the initial state, with the statistics of these training rows."""
         self._set_state(self._initial)
-        seed = self.settings.seed
-        set_training_statistics(self.model, self.data, train_rows, seed=seed)
-        if self.started_from:
-            # An encoder's weights belong to the scaling of the ECGs that they were learnt on.
-            for layer, weights in self._scaling:
-                layer.set_weights(weights)
+        options = {"seed": self.settings.seed, "keeps_scaling": bool(self.started_from)}
+        set_training_statistics(self.model, self.data, train_rows, **options)
         y_true = self.data.y_true[train_rows]
         statistics = self.head.fit(y_true)
         if statistics is not None:
@@ -310,6 +303,12 @@ class NetworkTrainer:
             found = [self.network.predict_on_batch(inputs) for inputs in self._pieces(padded)]
             parts.append(np.mean(np.asarray(found, dtype="float64"), axis=0)[: len(part)])
         return np.concatenate(parts)
+
+    def predictions(self, rows: np.ndarray, targets: Targets = ()) -> pd.DataFrame:
+        """Return scores and truth of some records, see `prediction_rows`."""
+        scores = self.head.scores(self.logits(rows))
+        truth = self.head.outcomes(self.data.y_true[rows])
+        return prediction_rows(self.data, rows, scores, truth, targets)
 
     def _pieces(self, rows: np.ndarray) -> list[Inputs]:
         """Return the inputs of some records: whole ECGs, or the same piece of all, and the next."""

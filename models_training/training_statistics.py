@@ -16,7 +16,12 @@ _MIN_LOG_SD = 0.01  # amplitudes within a per cent of each other are one and the
 
 
 def set_training_statistics(
-    model: keras.Model, data: TrainingData, rows: np.ndarray, *, seed: int = 0
+    model: keras.Model,
+    data: TrainingData,
+    rows: np.ndarray,
+    *,
+    seed: int = 0,
+    keeps_scaling: bool = False,
 ) -> None:
     """Write the statistics of training rows into a network; the ECGs are read in pieces.
 
@@ -33,13 +38,16 @@ def set_training_statistics(
         Training records; nothing else is read.
     seed : int
         Of the random kernels.
+    keeps_scaling : bool
+        Whether leads and amplitudes stay scaled as they are: an encoder's weights belong to the
+        scaling that they were learnt with.
     """
     layers = {layer.name: layer for layer in model.layers}
     scaling: Any = layers["ecg_scaling"]
-    if isinstance(scaling, TrainingScale):
+    if isinstance(scaling, TrainingScale) and not keeps_scaling:
         mean, scale = _moments(_pieces(data, rows))
         scaling.set_statistics(mean, np.maximum(scale, MIN_SD_MV))
-    if "amplitude" in layers:
+    if "amplitude" in layers and not keeps_scaling:
         amplitudes = (np.asarray(layers["amplitude"](piece)) for piece in _pieces(data, rows))
         mean, scale = _moments(amplitudes)
         layers["amplitude_scaling"].set_statistics(mean, np.maximum(scale, _MIN_LOG_SD))

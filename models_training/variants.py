@@ -4,70 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 from tqdm.auto import tqdm
 
-from models_training.clinical_coefficients import coefficient_table
-from models_training.clinical_model import fit_clinical
-from models_training.clinical_process import PENALTIES, fit_processes, fold_samples
+from models_training.clinical_variant import fit_clinical_variant
 from models_training.inputs import TrainingData
+from models_training.prediction_rows import with_place
 from models_training.settings import TrainingSettings
+from models_training.targets import Targets, target_table
+from models_training.variant_fit import VariantFit
 from models_training.variant_inputs import columns_of
-
-FITTED_ROLES = ("train", "validation")
 
 if TYPE_CHECKING:  # the clinical model needs no Keras
     from models_training.pretrained import Pretrained
     from models_training.training import NetworkTrainer
-
-
-@dataclass
-class VariantFit:
-    """What one variant's training leaves.
-
-    Attributes
-    ----------
-    variant : str
-        Its name.
-    covariate_names : list of str
-        Encoded columns it sees.
-    history : DataFrame
-        ``repeat, fold`` and a row an epoch (networks) or a penalty (clinical).
-    predictions : DataFrame
-        ``record_id, patient_id, repeat, fold, role, seed, variant, y_true, y_score``; roles
-        ``validation`` (training patients, by models that left them out) and ``test``. ``y_true`` is
-        Int8, <NA> for tested patients whose status at the horizon is unknown.
-    fitted_on : dict
-        From (repeat, fold) to the patients anything was fitted on.
-    fitted_roles : tuple of str
-        The roles these patients may have: ``train``; for the clinical model, whose inner folds
-        cover all training patients, ``validation`` as well.
-    model : keras.Model or ClinicalModel
-        The one for new patients.
-    about : dict
-        Facts for the card: number of weights, epochs or penalty, kind of bundle.
-    coefficients : DataFrame or None
-        Of the clinical model, see `coefficient_table`.
-    trials : DataFrame or None
-        Of a search for hyper-parameters, with ``repeat, fold``; see `models_training.search`.
-    """
-
-    variant: str
-    covariate_names: list[str]
-    history: pd.DataFrame
-    predictions: pd.DataFrame
-    fitted_on: dict[tuple[int, int], list[str]]
-    fitted_roles: tuple[str, ...]
-    model: Any
-    about: dict[str, Any] = field(default_factory=dict)
-    coefficients: pd.DataFrame | None = None
-    trials: pd.DataFrame | None = None
 
 
 class VariantTraining:
@@ -85,6 +40,9 @@ class VariantTraining:
     settings : TrainingSettings
         For networks; the clinical model takes its seed alone. On the rung ``embedding`` a network
         is fitted in all repeats, too.
+    targets : sequence of mappings
+        ``targets`` of ``dataset.json``; without, the column ``outcome`` is predicted. The clinical
+        model is fitted to each outcome, or at each horizon, anew.
     encoder : Pretrained, optional
         Where the network starts, for the rungs that need one.
 
@@ -100,22 +58,27 @@ class VariantTraining:
         data: TrainingData,
         splits: pd.DataFrame,
         settings: TrainingSettings,
+        targets: Targets = (),
         encoder: Pretrained | None = None,
     ) -> None:
         self.variant, self.splits, self.settings = variant, splits, settings
-        self.encoder = encoder
+        self.targets, self.encoder = targets, encoder
         if variant != "clinical" and settings.rung != "embedding":
             self.splits = splits[splits["repeat"] < settings.n_network_repeats]
         self.covariate_names = columns_of(variant, list(data.covariates.columns))
         self.data = replace(data, covariates=data.covariates[self.covariate_names])
+        if targets:
+            self.data = replace(self.data, target_table=target_table(data.patients, targets))
         self.trainer: NetworkTrainer | None = None
         if variant != "clinical":
             from models_training.determinism import make_deterministic
+            from models_training.head_choice import choose_head
             from models_training.rung_training import make_trainer
 
             if settings.is_deterministic:
                 make_deterministic(settings.seed)
-            self.trainer = make_trainer(self.data, settings, encoder)
+            head = choose_head(data.patients, targets) if targets else None
+            self.trainer = make_trainer(self.data, settings, encoder, head)
 
     def estimate(self) -> str:
         """Return in words the time of training at most, from a measured step, and its memory."""
@@ -127,7 +90,7 @@ class VariantTraining:
             return f"Estimate: frozen features of {n_ecgs} ECGs, {n_folds} folds of a regression."
         n_records, settings = int(self.data.is_labelled.sum()), self.settings
         if settings.records_per_patient:
-            n_patients = int(self.data.patients["outcome"].notna().sum())
+            n_patients = int(np.isfinite(self.data.targets).any(axis=1).sum())
             n_records = min(n_records, settings.records_per_patient * n_patients)
         seconds = self.trainer.seconds_a_record()
         n_fits = n_folds * settings.n_trials + (n_folds + (n_folds > 1)) * settings.n_seeds
@@ -150,7 +113,7 @@ class VariantTraining:
             Where finished folds are kept: a stopped run continues after the last one.
         """
         if self.trainer is None:
-            found = _fit_clinical(self.data, self.splits)
+            found = fit_clinical_variant(self.data, self.splits, self.targets)
         else:
             from models_training.rung_training import fit_rung
 
@@ -176,60 +139,16 @@ def _folds(splits: pd.DataFrame) -> list[tuple[int, int, pd.DataFrame]]:
     return [(int(r), int(f), part) for (r, f), part in splits.groupby(["repeat", "fold"])]
 
 
-def prediction_rows(
-    data: TrainingData, rows: np.ndarray, logits: np.ndarray, role: str, repeat: int, fold: int
-) -> pd.DataFrame:
-    """Return the predictions of some records, logits of shape (n, 1)."""
-    table = data.records.iloc[rows][["record_id", "patient_id"]].reset_index(drop=True)
-    y_true = pd.array(data.y_true[rows, 0].astype("float64"), dtype="Int8")  # NaN becomes <NA>
-    y_score = expit(logits[:, 0])
-    return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=y_score)
-
-
-def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
-    """Fit the LASSO in every fold; the penalty is chosen inside the training patients."""
-    keys, samples = fold_samples(splits, data.patients)
-    values = data.covariates.to_numpy(float)
-    found = fit_processes(values, samples, progress="clinical folds")
-    predictions, fitted_on = [], {}
-    ids, row_of = data.patients["patient_id"].to_numpy(), data.patient_row
-    tested = splits[splits["role"] == "test"].groupby(["repeat", "fold"])["patient_id"]
-    for number, key in enumerate(keys):
-        train_rows = np.flatnonzero((samples.weights[number] > 0)[row_of])
-        test_rows = data.rows_of(tested.get_group(key))
-        inner, logits = (
-            part[number][row_of][:, None] for part in (found.inner_logits, found.logits)
-        )
-        predictions += [
-            prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
-            prediction_rows(data, test_rows, logits[test_rows], "test", *key),
-        ]
-        fitted_on[key] = sorted(ids[samples.weights[number] > 0])
-    history = pd.DataFrame(
-        {
-            "repeat": np.repeat([repeat for repeat, _ in keys], len(PENALTIES)),
-            "fold": np.repeat([fold for _, fold in keys], len(PENALTIES)),
-            "penalty_c": np.tile(PENALTIES, len(keys)),
-            "val_loss": found.losses.ravel(),
-        }
-    )
-    penalty_c = np.array(PENALTIES)[found.best[:, 1]]
-    is_known = data.patients["outcome"].notna().to_numpy()
-    y_true = data.patients.loc[is_known, "outcome"].to_numpy(int)
-    final = fit_clinical(data.covariates[is_known], y_true, penalty_c=float(np.median(penalty_c)))
-    about = {"bundle_kind": "refit_all", "penalty_c": final.penalty_c}
-    table = pd.concat(predictions, ignore_index=True)
-    coefficients = coefficient_table(final, found, values, samples.weights)
-    return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about, coefficients)
-
-
-def fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
+def fit_network(
+    trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path, targets: Targets
+) -> VariantFit:
     """Train the networks of every fold, then on all patients for the median of the kept epochs."""
     from models_training.network_folds import NetworkFolds, recalibrated
 
     data, settings, folds = trainer.data, trainer.settings, _folds(splits)
     is_hold_out = len(folds) == 1
-    facts = (replace(settings, precision=trainer.precision), trainer.started_from)
+    facts = replace(settings, precision=trainer.precision), trainer.started_from
+    facts = (*facts, trainer.head.config(), targets)
     job = NetworkFolds(trainer, folds, directory, fingerprint(data, splits, facts))
     trials = job.search()
     histories, predictions = [], []
@@ -242,7 +161,7 @@ def fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) 
                     fitted, done, history = found
                     rows = job.rows(key)
                     scored = [
-                        prediction_rows(data, rows[role], fitted.logits(rows[role]), role, *key)
+                        with_place(fitted.predictions(rows[role], targets), role, *key)
                         for role in ("validation", "test")
                     ]
                     history = history.assign(repeat=key[0], fold=key[1])
@@ -256,13 +175,13 @@ def fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) 
             members = [job.fold_store(folds[0][:2], seed).weights() for seed in job.seeds]
         else:
             members = job.refit(trials, n_best, bar)
-    about = {"bundle_kind": "hold_out" if is_hold_out else "refit_all", "n_epochs": n_best}
-    about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
-    about |= {"n_seeds": settings.n_seeds, "n_crops": settings.n_crops}
     table, line = pd.concat(predictions, ignore_index=True), None
     if settings.imbalance != "none":
         table, line = recalibrated(table)
-        about["recalibration"] = line
+    about = {"bundle_kind": "hold_out" if is_hold_out else "refit_all", "n_epochs": n_best}
+    about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
+    about |= {"n_seeds": settings.n_seeds, "n_crops": settings.n_crops}
+    about |= {"recalibration": line or "none", "head": trainer.head.config()}
     model = job.bundle(members, line)
     return VariantFit(
         "",

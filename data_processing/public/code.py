@@ -12,6 +12,7 @@ its training data does not depend on it, a voltage criterion does.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from data_processing.cohort import Cohort
 from data_processing.cohort_definition import CohortDefinition
 from data_processing.declared import DeclaredSignal
 from data_processing.leads import LEADS
-from data_processing.public.rows import AGE_AND_SEX, cohort_of_rows, death_dates, unknown_target
+from data_processing.public.rows import (
+    AGE_AND_SEX,
+    cohort_of_rows,
+    death_dates,
+    split_targets,
+    unknown_target,
+)
 from data_processing.tables import Problems, read_table
 
 SIGNALS = DeclaredSignal(unit="1e-4 V", rate_hz=400.0, leads=LEADS)
@@ -52,7 +59,8 @@ def read_code15(directory: Path, *, target: str = "") -> Cohort:
         Holds ``exams.csv`` and unpacked ``exams_part<n>.hdf5``, as many as are wanted; or the few
         exams that circulate as ``meta.csv`` and ``org/code_15_<exam_id>.mat``.
     target
-        ``death`` (the default), 1dAVb, RBBB, LBBB, SB, ST, AF or normal_ecg.
+        ``death`` (the default), 1dAVb, RBBB, LBBB, SB, ST, AF or normal_ecg. Several, joined by
+        commas, for the task ``several``: the first is the outcome, the others are labels.
 
     Returns
     -------
@@ -65,7 +73,11 @@ def read_code15(directory: Path, *, target: str = "") -> Cohort:
     ValueError
         If the target is unknown, or the table has problems.
     """
+    target, *labels = split_targets(target or "death")
     target = _known(target, [*_DIAGNOSES], "CODE-15 %")
+    for label in labels:
+        if label not in _DIAGNOSES:
+            raise unknown_target(label, list(_DIAGNOSES), "CODE-15 %, after the first one,")
     is_published = (directory / "exams.csv").is_file()
     name = "exams.csv" if is_published else "meta.csv"
     file_column = "trace_file" if is_published else "save_file"
@@ -78,6 +90,7 @@ def read_code15(directory: Path, *, target: str = "") -> Cohort:
     order = order.sort_values(["is_later", "number"], kind="stable")
     table = table.loc[order.index]
     rows = _rows(table, table["patient_id"], table[file_column], target)
+    rows = rows.assign(**{label: table[label].str.lower() for label in labels})
     definition = _definition(
         target,
         name="code15",
@@ -87,6 +100,7 @@ def read_code15(directory: Path, *, target: str = "") -> Cohort:
         record_column="exam_id" if is_published else "",
         ecg_path="{}" if is_published else "org/{}",
     )
+    definition = replace(definition, label_columns=tuple(labels))
     return _cohort(rows, directory, definition, problems)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from data_processing.cohort import Cohort
 from data_processing.cohort_definition import CohortDefinition
-from data_processing.public.rows import AGE_AND_SEX, cohort_of_rows, unknown_target
+from data_processing.public.rows import AGE_AND_SEX, cohort_of_rows, split_targets, unknown_target
 from data_processing.tables import Problems, read_table
 
 SUPERCLASSES = {
@@ -33,7 +34,8 @@ def read_ptbxl(directory: Path, *, target: str = "", source_rate_hz: int = 0) ->
     directory
         Holds ``ptbxl_database.csv``, ``scp_statements.csv``, ``records100`` and ``records500``.
     target
-        NORM, MI (the default), STTC, CD or HYP, or the code of a statement (``AFIB``).
+        NORM, MI (the default), STTC, CD or HYP, or the code of a statement (``AFIB``). Several,
+        joined by commas, for the task ``several``: the first is the outcome.
     source_rate_hz
         100 (the default) or 500: which of the two published files of an ECG is read.
 
@@ -63,11 +65,8 @@ def read_ptbxl(directory: Path, *, target: str = "", source_rate_hz: int = 0) ->
     table = read_table(directory, _TABLE, [*_COLUMNS, *_FILES.values()], problems)
     statements = _statements(directory, problems)
     problems.raise_if_any()
-    target = target or "MI"
-    codes = {code for code, superclass in statements.items() if superclass == target}
-    codes = codes if target in SUPERCLASSES else {target} & set(statements)
-    if not codes:
-        raise unknown_target(target, [*SUPERCLASSES, *sorted(statements)], "PTB-XL")
+    target, *labels = split_targets(target or "MI")
+    codes = {name: _codes_for(name, statements) for name in (target, *labels)}
     listed = table["scp_codes"].map(_codes_of)
     problems.add(_TABLE, listed.isna(), "scp_codes must be a list of statements with likelihoods")
     problems.raise_if_any()
@@ -77,13 +76,28 @@ def read_ptbxl(directory: Path, *, target: str = "", source_rate_hz: int = 0) ->
             "patient_id": table["patient_id"],
             "age_years": table["age"].mask(age == _OVER_89, "90"),
             "sex": table["sex"].replace({"0": "male", "1": "female"}),
-            "outcome": listed.map(lambda found: str(int(bool(codes & found)))),
+            "outcome": _is_in_report(codes[target], listed),
+            **{name: _is_in_report(codes[name], listed) for name in labels},
             "strat_fold": table["strat_fold"],
             "recorded_at": table["recording_date"],
             "ecg_file": table[_FILES[rate_hz]],
         }
     ).sort_values("recorded_at", kind="stable")
-    return cohort_of_rows(rows, directory, _definition(target), problems=problems)
+    definition = replace(_definition(target), label_columns=tuple(labels))
+    return cohort_of_rows(rows, directory, definition, problems=problems)
+
+
+def _codes_for(target: str, statements: dict[str, str]) -> set[str]:
+    """Return the statements of a superclass, or the one of that code."""
+    codes = {code for code, superclass in statements.items() if superclass == target}
+    codes = codes if target in SUPERCLASSES else {target} & set(statements)
+    if not codes:
+        raise unknown_target(target, [*SUPERCLASSES, *sorted(statements)], "PTB-XL")
+    return codes
+
+
+def _is_in_report(codes: set[str], listed: pd.Series) -> pd.Series:
+    return listed.map(lambda found: str(int(bool(codes & found))))
 
 
 def _statements(directory: Path, problems: Problems) -> dict[str, str]:

@@ -118,6 +118,20 @@ def death_dates(died: pd.Series, years: pd.Series) -> dict[str, pd.Series]:
     }
 
 
+def split_targets(target: str) -> list[str]:
+    """Return the labels of ``"MI,STTC"``, the outcome first.
+
+    Raises
+    ------
+    ValueError
+        If one is named twice.
+    """
+    names = [name.strip() for name in target.split(",") if name.strip()]
+    if len(set(names)) < len(names):
+        raise ValueError(f"target must name each label once, got {target!r}. Remove the copy.")
+    return names
+
+
 def unknown_target(target: str, known: list[str], title: str) -> ValueError:
     """Return the error for a target the collection does not have."""
     return ValueError(

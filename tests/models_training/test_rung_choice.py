@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss
 
 from models_training.fold_store import FOLDS, FoldStore
 from models_training.rung_choice import choice_table, choose_by_fold, fit_choice, inner_losses
-from models_training.variants import VariantFit
+from models_training.variant_fit import VariantFit
 
 
 def scored(data, splits, noise_of, seed=0):

@@ -187,7 +187,7 @@ def test_embedding_tests_every_patient_once_and_leaves_networks_that_give_its_sc
     if rung == "random_kernels":
         network = ArchitectureSettings(name="random_kernels", n_random_features=168)
         changed, encoder = dataclasses.replace(changed, architecture=network), None
-    job = VariantTraining("ecg_covariates", data, splits, changed, encoder)
+    job = VariantTraining("ecg_covariates", data, splits, changed, encoder=encoder)
     assert "frozen features of" in job.estimate()
     fit = job.fit(tmp_path)
     test = fit.predictions.query("role == 'test'")
@@ -225,7 +225,9 @@ def test_test_patients_do_not_move_an_embedding(
     found = []
     for number, signals in enumerate((data.signals, planted)):
         one = dataclasses.replace(data, signals=signals)
-        fit = VariantTraining("ecg", one, splits, changed, encoder).fit(tmp_path / str(number))
+        fit = VariantTraining("ecg", one, splits, changed, encoder=encoder).fit(
+            tmp_path / str(number)
+        )
         found.append(fit.predictions.query("role == 'validation'")["y_score"].to_numpy())
     np.testing.assert_array_equal(*found)
 
@@ -237,7 +239,7 @@ def test_choose_fits_every_rung_and_one_network_serves_all_folds(
     data = make_data(40)
     splits = make_splits(data)
     changed = dataclasses.replace(settings, rung="choose", n_epochs=1)
-    fit = VariantTraining("ecg_covariates", data, splits, changed, encoder).fit(tmp_path)
+    fit = VariantTraining("ecg_covariates", data, splits, changed, encoder=encoder).fit(tmp_path)
     table = choice_table(fit.history)
     assert list(table.columns[2:-2]) == list(RUNGS)
     losses = table[list(RUNGS)].astype(float)

@@ -1,0 +1,40 @@
+"""The targets of a cohort as arrays, as ``dataset.json`` names them. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models_training.discrete_time import status_at
+
+Targets = Sequence[Mapping[str, Any]]  # each has name, column, kind and horizon_days
+FOLLOW_UP = ["duration_days", "event"]
+
+
+def target_table(patients: pd.DataFrame, targets: Targets) -> pd.DataFrame:
+    """Return the columns of the patients that the head of `choose_head` learns from."""
+    if any(item["kind"] == "time_to_event" for item in targets):
+        return patients[FOLLOW_UP]
+    return patients[[item["column"] for item in targets]]
+
+
+def target_outcomes(patients: pd.DataFrame, targets: Targets) -> np.ndarray:
+    """Return 0, 1 or NaN of each patient for each target or horizon, (n_patients, n_targets).
+
+    Raises
+    ------
+    ValueError
+        If a target is a number.
+    """
+    if any(item["kind"] == "continuous" for item in targets):
+        raise ValueError(
+            "variant clinical must predict outcomes, got a number. It is a logistic regression: "
+            "leave this variant out."
+        )
+    values = target_table(patients, targets).to_numpy("float64", na_value=np.nan)
+    if targets[0]["kind"] == "time_to_event":
+        return status_at(values[:, 0], values[:, 1], [item["horizon_days"] for item in targets])
+    return values
