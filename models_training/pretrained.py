@@ -23,6 +23,7 @@ CARD_FILE, WEIGHTS_FILE, REGISTRY_FILE = "card.json", "weights.npz", "registry.j
 _REQUIRED = ("architecture", "signal_chain", "leads", "trained_on")
 _ANY_LENGTH = ("duration_seconds", "pad_short")  # of the ECG: a convolution takes any
 _OF_THE_HEAD = ("dropout", "covariate_units")
+_OF_OTHERS = ("n_random_features",)  # an encoder has none
 
 
 class PretrainedError(ValueError):
@@ -149,7 +150,7 @@ def check_pretrained(
     card, name = pretrained.card, pretrained.name
     theirs = {**asdict(ArchitectureSettings()), **card["architecture"]}
     for key, ours in asdict(architecture).items():
-        if key not in _OF_THE_HEAD and _plain(theirs[key]) != _plain(ours):
+        if key not in (*_OF_THE_HEAD, *_OF_OTHERS) and _plain(theirs[key]) != _plain(ours):
             shown = "architecture" if key == "name" else key
             raise PretrainedError(
                 f"{shown} must be {_plain(theirs[key])} as in the encoder {name}, got "
