@@ -40,7 +40,8 @@ class TrainingScale(keras.layers.Layer):
         """Return (inputs - mean) / scale, 0 where missing."""
         is_missing = ops.isnan(inputs)
         # The mean is put in before any arithmetic: a NaN behind `where` still spoils gradients.
-        known = ops.where(is_missing, self.mean, inputs)
+        # JAX's `where` does not take a variable while the graph is built.
+        known = ops.where(is_missing, ops.convert_to_tensor(self.mean), inputs)
         return (known - self.mean) / self.scale
 
     def set_statistics(self, mean: Any, scale: Any) -> None:

@@ -156,7 +156,7 @@ def dilations_of(n_samples: int, n_features: int) -> tuple[list[int], list[int]]
     Examples
     --------
     >>> dilations_of(41, 6)
-    ([1, 2, 3, 5], [2, 1, 1, 2])
+    ([1, 2, 3, 5], [3, 1, 1, 1])
     """
     if n_samples < KERNEL_SAMPLES:
         raise ValueError(

@@ -257,7 +257,7 @@ BAD_CALLS = {
         {"layer_name": "top_conv"},
         ValueError,
         "layer_name must be a layer of the flat graph, got 'top_conv'. "
-        "Choose one of ['conv2_block3_out', 'conv5_block3_out'].",
+        "Choose one of conv2_block3_out, conv5_block3_out.",
     ),
     "layer without time": (
         BOTH,

@@ -16,7 +16,7 @@ from models_training.wide_resnet import stage_strides
 from workflow.parameters import ARCHITECTURES as CHOICES
 
 TINY = ArchitectureSettings(width=4, stage_blocks=(1, 1, 1, 1))
-NAMES = list(FAMILIES)
+NAMES = [name for name in FAMILIES if name != "resnet34"]  # shrunken it is resnet18
 COVARIATES = ("age_years", "lvef_percent")
 CARD = dict.fromkeys(("signal_chain", "covariate_names", "target", "horizon_days", "threshold"))
 
@@ -76,9 +76,8 @@ def test_xresnet1d101_by_its_blocks():
     assert build_network(n_samples=250, settings=settings).count_params() == 1_830_784 + 24 + 513
 
 
-def test_resnet50_has_the_weights_of_a_1d_resnet50_and_keras_layer_names():
-    model = build_network(n_samples=1000)
-    assert model.count_params() == 16_014_361
+def test_resnet50_has_keras_layer_names():
+    model = build_network(n_samples=1000, settings=ArchitectureSettings(width=4))
     outs = [layer.name for layer in model.layers if layer.name.endswith("_out")]
     expected = [
         f"conv{stage}_block{block}_out"
@@ -114,32 +113,27 @@ def test_wide_resnet_shortens_as_published_and_by_less_for_shorter_ecgs():
     assert steps == [1024, 256, 64, 16]
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "precision", "covariate_names", "options"),
+    [
+        (250, "mixed_bfloat16", (), {}),
+        (5000, "float32", COVARIATES, {"normalisation": "record", "use_amplitude": True}),
+    ],
+)
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("n_samples", [250, 1000, 2500, 5000])
-def test_every_length_of_ecg_gives_a_risk(name, n_samples):
-    settings = shrunken(name, normalisation="record", use_amplitude=True)
-    model = build_network(n_samples=n_samples, settings=settings)
-    risk = np.asarray(model(some_inputs(n_samples, n=2), training=False))
-    assert risk.shape == (2, 1)
-    assert ((risk > 0) & (risk < 1)).all()
-
-
-@pytest.mark.parametrize("covariate_names", [(), COVARIATES])
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", NAMES)
-def test_saved_and_reloaded_it_gives_the_same_risk(tmp_path, name, covariate_names, precision):
-    options = {"normalisation": "record", "use_amplitude": True} if covariate_names else {}
+def test_reloaded_it_gives_the_same_risk(
+    tmp_path, name, n_samples, precision, covariate_names, options
+):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     settings = shrunken(name, **options)
-    model = build_network(n_samples=128, covariate_names=covariate_names, settings=settings)
+    model = build_network(n_samples=n_samples, covariate_names=covariate_names, settings=settings)
     keras.config.set_dtype_policy(before)
     with_random_weights(model)
-    inputs = some_inputs(128, is_with_covariates=bool(covariate_names))
-    logit = keras.Model(model.inputs, model.get_layer("logit").output)
+    inputs = some_inputs(n_samples, is_with_covariates=bool(covariate_names))
     risk = np.asarray(model(inputs, training=False))
     assert risk.dtype == np.float32
-    assert len(np.unique(np.asarray(logit(inputs, training=False)))) == 3
+    assert ((risk > 0) & (risk < 1)).all()
     save_bundle(tmp_path, model, CARD)
     again, _ = load_bundle(tmp_path)
     np.testing.assert_array_equal(np.asarray(again(inputs, training=False)), risk)
@@ -147,21 +141,25 @@ def test_saved_and_reloaded_it_gives_the_same_risk(tmp_path, name, covariate_nam
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_ecgs_of_ten_seconds_at_250_hz(name):
+    model = build_network(n_samples=2500, settings=shrunken(name))
+    assert np.isfinite(np.asarray(model(some_inputs(2500, n=2), training=False))).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_missing_covariates_leave_finite_gradients(name):
     import tensorflow as tf
 
     settings = shrunken(name, normalisation="record", use_amplitude=True)
-    model = build_network(n_samples=128, covariate_names=("a",), settings=settings)
-    ecg = np.random.default_rng(0).normal(size=(4, 128, 12)).astype("float32")
+    model = build_network(n_samples=1000, covariate_names=("a",), settings=settings)
+    ecg = np.random.default_rng(0).normal(size=(4, 1000, 12)).astype("float32")
     ecg[0, :, 3] = 0.0
     inputs = {"ecg": tf.constant(ecg), "covariates": tf.fill((4, 1), np.nan)}
     with tf.GradientTape() as tape:
         tape.watch(inputs["ecg"])
         loss = tf.reduce_sum(model(inputs, training=True))
     gradients = tape.gradient(loss, [*model.trainable_variables, inputs["ecg"]])
-    assert all(bool(tf.reduce_all(tf.math.is_finite(g))) for g in gradients if g is not None)
-    n_used = sum(g is not None for g in gradients)
-    assert n_used == len(gradients)
+    assert all(bool(tf.reduce_all(tf.math.is_finite(g))) for g in gradients)
 
 
 def test_a_missing_covariate_counts_as_the_training_mean():
@@ -187,7 +185,7 @@ def test_scaled_by_the_record_only_the_amplitude_input_knows_the_amplitude(optio
     )
     logit = keras.Model(model.inputs, model.get_layer("logit").output)
     ecg = some_inputs(128)["ecg"]
-    found = [np.asarray(logit(factor * ecg, training=False)) for factor in (1, 2)]
+    found = [np.asarray(logit({"ecg": factor * ecg}, training=False)) for factor in (1, 2)]
     assert np.allclose(*found, rtol=1e-4) != does_change
 
 
