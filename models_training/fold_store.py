@@ -29,8 +29,7 @@ class Checkpoint:
     """The state of a training after its last whole epoch.
 
     What Keras' BackupAndRestore is for ``fit``, for our own loop: it also holds the best weights,
-    the average of the weights and the history, so that a resumed training ends with the same
-    digits.
+    the average of the weights and the history, so a resumed training ends with the same digits.
 
     Parameters
     ----------
