@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from evaluation.arrays import logit_to_risk, require_columns, risk_to_logit
@@ -31,16 +32,17 @@ def check_predictions(predictions: pd.DataFrame) -> None:
     Parameters
     ----------
     predictions : pandas.DataFrame
-        One row a record x repeat x fold x role x variant x target; columns as in DESIGN.md
-        section 3.
+        One row a record x repeat x fold x role x variant x target, and x seed where several
+        networks were trained alike; columns as in DESIGN.md section 3.
 
     Raises
     ------
     ValueError
         If columns are missing, a score is missing or outside [0, 1], an outcome is not 0 or 1 or
         differs within a patient or from its follow-up, a role is unknown, a row is doubled, a
-        patient is in two test folds of one repeat or in training and test rows of one fold. An
-        outcome may be missing in test rows of patients censored before the horizon, and must be.
+        seed lacks records of another, a patient is in two test folds of one repeat or in training
+        and test rows of one fold. An outcome may be missing in test rows of patients censored
+        before the horizon, and must be.
     """
     require_columns(predictions, PREDICTION_COLUMNS, name="predictions")
     if predictions.empty:
@@ -135,22 +137,65 @@ def known_at_horizon(predictions: pd.DataFrame) -> pd.DataFrame:
         As :func:`check_predictions`.
     """
     check_predictions(predictions)
-    return predictions[predictions["y_true"].notna()].astype({"y_true": "int8"})
+    known = predictions[predictions["y_true"].notna()].astype({"y_true": "int8"})
+    return mean_over_seeds(known)
+
+
+def mean_over_seeds(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a record: an ensemble of seeds scores by the mean logit of its networks.
+
+    y_score = expit(mean(logit(y_score of the seeds))); rows of a single seed stay as they are.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Checked by :func:`check_predictions`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of the first seed, with the ensemble's score.
+    """
+    if "seed" not in predictions:
+        return predictions
+    keys = [*SCORE_KEYS, "record_id"]
+    is_of_several = predictions.duplicated(keys, keep=False)
+    if not is_of_several.any():
+        return predictions
+    logits = predictions[keys].assign(logit=risk_to_logit(predictions["y_score"]))
+    mean = logit_to_risk(logits.groupby(keys)["logit"].transform("mean"))
+    y_score = np.where(is_of_several, mean, predictions["y_score"])
+    return predictions.assign(y_score=y_score).drop_duplicates(keys)
 
 
 def _check_rows(predictions: pd.DataFrame) -> None:
-    is_double = predictions.duplicated([*SCORE_KEYS, "record_id"])
+    seed = [name for name in ("seed",) if name in predictions.columns]
+    is_double = predictions.duplicated([*SCORE_KEYS, "record_id", *seed])
     if is_double.any():
         raise ValueError(
-            "predictions must hold one row a record, variant, target, repeat, fold and role, got "
-            f"repeated rows {_first(predictions, is_double)}. Average several seeds before."
+            "predictions must hold one row a record, variant, target, repeat, fold, role and seed, "
+            f"got repeated rows {_first(predictions, is_double)}. Write each of them once."
         )
+    if seed:
+        _check_seeds(predictions)
     n_horizons = predictions.groupby("target")["horizon_days"].nunique(dropna=False)
     if (n_horizons > 1).any():
         target = n_horizons.index[n_horizons > 1][0]
         raise ValueError(
             f"horizon_days must be the same in all rows of a target, got {n_horizons[target]} "
             f"values for {target!r}. Name the target after its horizon."
+        )
+
+
+def _check_seeds(predictions: pd.DataFrame) -> None:
+    n_seeds = predictions.groupby(SCORE_KEYS)["seed"].transform("nunique")
+    n_scored = predictions.groupby([*SCORE_KEYS, "record_id"])["seed"].transform("size")
+    is_bad = n_seeds != n_scored
+    if is_bad.any():
+        raise ValueError(
+            f"seed must be the same set for all records of a fold, got {n_scored[is_bad].iloc[0]} "
+            f"of {n_seeds[is_bad].iloc[0]} seeds {_first(predictions, is_bad)}. Score every "
+            "record with each network of the ensemble."
         )
 
 
@@ -187,12 +232,13 @@ def _check_patients(predictions: pd.DataFrame) -> None:
 def patient_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return one score a patient: the mean logit of the patient's records, as a probability.
 
-    y_score = expit(mean(logit(y_score of the records))), with the logit clipped at about +-16.1.
+    y_score = expit(mean(logit(y_score of the records))), with the logit clipped at about +-16.1;
+    of several seeds, the records' ensemble scores (:func:`mean_over_seeds`).
 
     Parameters
     ----------
     predictions : pandas.DataFrame
-        One row a record; see :func:`check_predictions` for what is not accepted.
+        One row a record and seed; see :func:`check_predictions` for what is not accepted.
 
     Returns
     -------
@@ -210,7 +256,8 @@ def patient_scores(predictions: pd.DataFrame) -> pd.DataFrame:
     check_predictions(predictions)
     kept = ["horizon_days", "y_true"]
     kept += [name for name in ("event", "duration_days") if name in predictions.columns]
-    table = predictions.assign(y_score=risk_to_logit(predictions["y_score"]))
+    table = mean_over_seeds(predictions)
+    table = table.assign(y_score=risk_to_logit(table["y_score"]))
     grouped = table.groupby([*SCORE_KEYS, "patient_id"], sort=True, observed=True)
     patients = grouped[kept].first()
     patients.insert(2, "y_score", logit_to_risk(grouped["y_score"].mean()))

@@ -165,6 +165,25 @@ class TrainingSettings:
         Without compiling the graph; pays for tiny models only.
     seed : int
         Of weights, dropout and order.
+    schedule, warmup_epochs : str, int
+        See `models_training.schedules`.
+    weight_averaging : str
+        ``none``, ``ema`` or ``swa``, see `models_training.weight_averaging`.
+    label_smoothing : float
+        Outcomes 0 and 1 become s / 2 and 1 - s / 2 in training.
+    augment_strength, mixup_alpha : float
+        See `models_training.augmentations`; 0 is off.
+    crop_seconds, n_crops : float, int
+        Length of the random piece of an ECG a network is trained on (0: the whole ECG), and the
+        pieces of an ECG whose mean logit is its score.
+    imbalance : str
+        See `models_training.sampling`; all but ``none`` bring a recalibration with them.
+    n_seeds : int
+        Networks a fold that differ in their seed alone.
+    n_trials : int
+        Of the search for hyper-parameters in each fold; 0 is off.
+    is_deterministic : bool
+        Operations that repeat exactly, at some cost of speed.
     """
 
     n_epochs: int = 100
@@ -177,6 +196,18 @@ class TrainingSettings:
     n_network_repeats: int = 1
     run_eagerly: bool = False
     seed: int = 0
+    schedule: str = "cosine"
+    warmup_epochs: int = 0
+    weight_averaging: str = "none"
+    label_smoothing: float = 0.0
+    augment_strength: float = 0.0
+    mixup_alpha: float = 0.0
+    crop_seconds: float = 0.0
+    n_crops: int = 1
+    imbalance: str = "none"
+    n_seeds: int = 1
+    n_trials: int = 0
+    is_deterministic: bool = False
     architecture: ArchitectureSettings = field(default_factory=ArchitectureSettings)
 
 

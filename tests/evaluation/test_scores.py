@@ -166,8 +166,8 @@ def plant(predictions, what):
         ),
         (
             "double",
-            "predictions must hold one row a record, variant, target, repeat, fold and role, got "
-            "repeated rows in 1 of {n} rows (first: record {r}). Average several seeds before.",
+            "predictions must hold one row a record, variant, target, repeat, fold, role and seed, "
+            "got repeated rows in 1 of {n} rows (first: record {r}). Write each of them once.",
         ),
         (
             "outcome differs",
