@@ -61,7 +61,7 @@ def read_ptbxl(directory: Path, *, target: str = "", source_rate_hz: int = 0) ->
         )
     problems = Problems()
     table = read_table(directory, _TABLE, [*_COLUMNS, *_FILES.values()], problems)
-    statements = _statements(directory, problems)
+    statements = superclass_of_statements(directory, problems)
     problems.raise_if_any()
     target = target or "MI"
     codes = {code for code, superclass in statements.items() if superclass == target}
@@ -86,7 +86,7 @@ def read_ptbxl(directory: Path, *, target: str = "", source_rate_hz: int = 0) ->
     return cohort_of_rows(rows, directory, _definition(target), problems=problems)
 
 
-def _statements(directory: Path, problems: Problems) -> dict[str, str]:
+def superclass_of_statements(directory: Path, problems: Problems) -> dict[str, str]:
     """Return the diagnostic superclass of each statement; empty for form and rhythm."""
     columns = ["description", "diagnostic", "diagnostic_class"]
     table = read_table(directory, _STATEMENTS, columns, problems)

@@ -1,0 +1,118 @@
+"""An encoder on disk: weights as float16, half the size, with a card and a line in the registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models_training.files import written_aside
+
+if TYPE_CHECKING:
+    import keras
+
+WEIGHTS_FILE, CARD_FILE, REGISTRY_FILE = "weights.npz", "card.json", "registry.json"
+SCHEMA_VERSION = 1
+_REQUIRED = ("architecture", "signal_chain", "leads", "targets", "trained_on", "licence", "metrics")
+
+
+def write_encoder(directory: Path, network: keras.Model, card: Mapping[str, Any]) -> None:
+    """Write the weights of a network and its card; the card is written last.
+
+    ``weights.npz`` holds float16 arrays named ``<layer>/<number>`` in the order of
+    ``layer.weights``; layers without weights, and states of dropout, are left out.
+
+    Parameters
+    ----------
+    directory : Path
+        Folder of the encoder; its name is the encoder's.
+    network : keras.Model
+        Trunk and the layer ``logit``.
+    card : mapping
+        At least ``architecture, signal_chain, leads, targets, trained_on, licence, metrics``.
+
+    Raises
+    ------
+    ValueError
+        If the card lacks one of these, or a weight is too large for float16.
+    """
+    absent = [name for name in _REQUIRED if name not in card]
+    if absent:
+        raise ValueError(
+            f"card must have {', '.join(_REQUIRED)}, missing: {', '.join(absent)}. Add it."
+        )
+    arrays = {
+        f"{layer.name}/{number}": _half(weight, layer.name)
+        for layer in network.layers
+        for number, weight in enumerate(layer.get_weights())
+        if np.issubdtype(weight.dtype, np.floating)
+    }
+    with written_aside(directory / WEIGHTS_FILE) as aside, aside.open("wb") as file:
+        np.savez(file, **arrays)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "weights_sha256": sha256_of(directory / WEIGHTS_FILE),
+        "n_weights": int(sum(array.size for array in arrays.values())),
+        "stored_as": "float16",
+        "versions": {name: metadata.version(name) for name in ("keras", "numpy")},
+        **card,
+    }
+    _write_json(directory / CARD_FILE, content)
+
+
+def register_encoder(directory: Path) -> None:
+    """Add an encoder to the registry beside its folder, with the checksums of its files.
+
+    The registry repeats what one chooses by: licence, corpora, contract and metrics.
+    """
+    path = directory.parent / REGISTRY_FILE
+    registry = {"schema_version": SCHEMA_VERSION, "models": {}}
+    if path.exists():
+        registry = json.loads(path.read_text(encoding="utf-8"))
+    card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
+    shown = ("architecture", "licence", "signal_chain", "leads", "metrics")
+    registry["models"][directory.name] = {
+        "sha256": {name: sha256_of(directory / name) for name in (CARD_FILE, WEIGHTS_FILE)},
+        "corpora": card["trained_on"]["cohorts"],
+        **{name: card[name] for name in shown},
+    }
+    _write_json(path, registry)
+
+
+def restored(network: keras.Model) -> list[np.ndarray]:
+    """Return the weights of a network as they are after storage: rounded to float16.
+
+    For ``set_weights``, to measure what the rounding changes.
+    """
+    return [
+        weight.astype("float16").astype(weight.dtype)
+        if np.issubdtype(weight.dtype, np.floating)
+        else weight
+        for weight in network.get_weights()
+    ]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the checksum of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _half(weight: np.ndarray, layer: str) -> np.ndarray:
+    half = weight.astype("float16")
+    if not np.isfinite(half).all():
+        raise ValueError(
+            f"weights of {layer} must be finite and below 65504 to be stored as float16, got "
+            f"{np.abs(weight).max():g}. Train again with more weight decay."
+        )
+    return half
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with written_aside(path) as aside:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        aside.write_text(text + "\n", encoding="utf-8")

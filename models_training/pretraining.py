@@ -1,0 +1,251 @@
+"""Pre-training of an encoder: many labels at once, random crops of scaled ECGs, averaged weights.
+
+A record has some binary labels and some measures (age), each possibly unknown. The network sees
+short pieces of it, changed and mixed at random (`augmentations`, `mixing`), so that a few thousand
+records suffice; it is scored on whole records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+from scipy.special import expit
+
+from models_training.architectures import ARCHITECTURES
+from models_training.augmentations import AugmentationSettings, augment
+from models_training.crops import random_crops
+from models_training.fold_store import Checkpoint
+from models_training.inputs import ECG_INPUT
+from models_training.mixing import mixed, mixup_shares
+from models_training.optimizers import FlatAdamW
+from models_training.schedules import rate_share
+from models_training.settings import ArchitectureSettings, resolved_precision
+from models_training.weight_averaging import WeightAverage
+
+_FARTHEST_SD = 3.0  # a measure farther off than this pulls no harder
+
+
+@dataclass(frozen=True)
+class PretrainingData:
+    """Scaled ECGs and what is known of each.
+
+    Parameters
+    ----------
+    signals : float32 array of shape (n, n_samples, 12)
+        Each lead with mean 0 and SD 1 over its record; may be a memory map.
+    labels : DataFrame
+        One column a binary target, 0 or 1 (or a probability), NaN where unknown.
+    label_weights : sequence of float
+        Weight of each label in the loss.
+    measures : DataFrame
+        One column a continuous target; standardised by the training rows.
+    measure_weights : sequence of float
+        Weight of each measure.
+    """
+
+    signals: np.ndarray
+    labels: pd.DataFrame
+    label_weights: Sequence[float]
+    measures: pd.DataFrame
+    measure_weights: Sequence[float]
+
+
+@dataclass(frozen=True)
+class PretrainingSettings:
+    """How an encoder is trained; the defaults are those of the shipped one.
+
+    Parameters
+    ----------
+    n_epochs, batch_size : int
+        An epoch takes one random piece of every record.
+    learning_rate, weight_decay : float
+        Highest rate of the cycle, and decay, of AdamW.
+    schedule : str
+        See `models_training.schedules`.
+    crop_samples : int
+        Length of a piece.
+    augmentation : AugmentationSettings
+        How pieces are changed, mixup included.
+    precision : str
+        See `TrainingSettings`.
+    seed : int
+        Of weights, dropout, order, pieces and changes.
+    architecture : ArchitectureSettings
+        Of the encoder.
+    """
+
+    n_epochs: int = 40
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    schedule: str = "one_cycle"
+    crop_samples: int = 250
+    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
+    precision: str = "auto"
+    seed: int = 0
+    architecture: ArchitectureSettings = field(
+        default_factory=lambda: ArchitectureSettings(normalisation="record")
+    )
+
+
+class Pretrainer:
+    """One encoder with a linear layer for all targets.
+
+    Parameters
+    ----------
+    data : PretrainingData
+        The corpus.
+    settings : PretrainingSettings
+        How to train.
+    rate_hz : float
+        Sampling rate of the ECGs.
+    """
+
+    def __init__(
+        self, data: PretrainingData, settings: PretrainingSettings, *, rate_hz: float = 100.0
+    ) -> None:
+        self.data, self.settings, self.rate_hz = data, settings, rate_hz
+        self.n_labels = data.labels.shape[1]
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(resolved_precision(settings.precision))
+        try:
+            self.network = _network(self.n_labels + data.measures.shape[1], settings)
+        finally:
+            keras.config.set_dtype_policy(before)
+        weights = np.array([*data.label_weights, *data.measure_weights], "float32")
+        optimizer = FlatAdamW(settings.learning_rate, weight_decay=settings.weight_decay)
+        self.network.compile(
+            optimizer, _ColumnsLoss(self.n_labels, weights), jit_compile=False
+        )
+        optimizer.build(self.network.trainable_variables)
+        self.average = WeightAverage("ema")
+
+    def fit(self, rows: np.ndarray, *, checkpoint: Checkpoint | None = None) -> pd.DataFrame:
+        """Train on some records; the averaged weights are then in `network`.
+
+        With a checkpoint, a training that was stopped goes on after its last whole epoch.
+
+        Returns
+        -------
+        DataFrame
+            ``epoch`` (from 1), ``loss``, ``seconds``.
+        """
+        targets = self._targets(rows)
+        history = self._start(rows, targets, checkpoint)
+        for epoch in range(len(history), self.settings.n_epochs):
+            begin = time.perf_counter()
+            loss = self._train_epoch(epoch, rows, targets)
+            seconds = round(time.perf_counter() - begin, 1)
+            history.append({"epoch": epoch + 1, "loss": loss, "seconds": seconds})
+            if checkpoint is not None:
+                optimizer: Any = self.network.optimizer
+                checkpoint.save(
+                    variables=_values(self.network.variables),
+                    optimizer=_values(optimizer.variables),
+                    best_weights=self.average.state(),
+                    history=history,
+                )
+        _assign(self.network.variables, self.average.weights)
+        return pd.DataFrame(history)
+
+    def _targets(self, rows: np.ndarray) -> np.ndarray:
+        """Return labels and standardised measures of all records, (n, n_targets)."""
+        measures = self.data.measures.to_numpy("float32")
+        mean, sd = np.nanmean(measures[rows], axis=0), np.nanstd(measures[rows], axis=0)
+        return np.hstack([self.data.labels.to_numpy("float32"), (measures - mean) / sd])
+
+    def _start(
+        self, rows: np.ndarray, targets: np.ndarray, checkpoint: Checkpoint | None
+    ) -> list[dict[str, float]]:
+        """Set the last layer to the targets' means, or everything to a stopped state."""
+        share = np.nanmean(targets[rows, : self.n_labels], axis=0).clip(1e-3, 1 - 1e-3)
+        bias = np.zeros(targets.shape[1], "float32")
+        bias[: self.n_labels] = np.log(share / (1 - share))
+        self.network.get_layer("logit").bias.assign(bias)
+        state = checkpoint.load() if checkpoint is not None else None
+        if state is None:
+            return []
+        optimizer: Any = self.network.optimizer
+        _assign(self.network.variables, state["variables"])
+        _assign(optimizer.variables, state["optimizer"])
+        self.average = WeightAverage("ema", state["best_weights"])
+        return list(state["history"])
+
+    def _train_epoch(self, epoch: int, rows: np.ndarray, targets: np.ndarray) -> float:
+        settings = self.settings
+        optimizer: Any = self.network.optimizer
+        rng = np.random.default_rng((settings.seed, epoch))
+        n_steps = max(len(rows) // settings.batch_size, 1)
+        order = np.resize(rng.permutation(rows), n_steps * settings.batch_size)
+        losses = []
+        for step, batch in enumerate(order.reshape(n_steps, -1)):
+            done = (epoch + step / n_steps) / settings.n_epochs
+            rate = rate_share(settings.schedule, done) * settings.learning_rate
+            optimizer.learning_rate.assign(rate)
+            self.network.reset_metrics()  # the loss of this batch alone
+            inputs = self._batch(batch, targets, rng)
+            losses.append(float(np.ravel(self.network.train_on_batch(*inputs))[0]))
+            self.average.update(_values(self.network.variables))
+        return float(np.mean(losses))
+
+    def _batch(
+        self, rows: np.ndarray, targets: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return pieces and targets of some records, changed and mixed."""
+        settings = self.settings
+        ecg = random_crops(np.asarray(self.data.signals[rows]), settings.crop_samples, rng)
+        ecg = augment(ecg, rate_hz=self.rate_hz, settings=settings.augmentation, rng=rng)
+        alpha = settings.augmentation.mixup_alpha
+        partner, share = mixup_shares(len(rows), alpha=alpha, rng=rng)
+        if alpha == 0:
+            return ecg, targets[rows]
+        return mixed(ecg, partner, share), mixed(targets[rows], partner, share)
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the labels for whole records, (n, n_labels)."""
+        found = self.network.predict(self.data.signals[rows], batch_size=64, verbose=0)
+        return expit(np.asarray(found, "float64")[:, : self.n_labels])
+
+
+def _network(n_targets: int, settings: PretrainingSettings) -> keras.Model:
+    """Return the trunk for scaled ECGs of any length, dropout and one linear layer."""
+    keras.utils.set_random_seed(settings.seed)
+    ecg = keras.Input((None, 12), name=ECG_INPUT)
+    architecture = settings.architecture
+    features = ARCHITECTURES[architecture.name].trunk(ecg, architecture)
+    features = keras.layers.Dropout(architecture.dropout, name="dropout")(features)
+    logit = keras.layers.Dense(n_targets, name="logit", dtype="float32")(features)
+    return keras.Model(ecg, logit, name=f"{architecture.name}_encoder")
+
+
+class _ColumnsLoss:
+    """Weighted sum of cross-entropies and squared errors; an unknown target costs nothing."""
+
+    __name__ = "columns_loss"
+
+    def __init__(self, n_labels: int, weights: np.ndarray) -> None:
+        self.n_labels, self.weights = n_labels, weights
+
+    def __call__(self, y_true: Any, output: Any) -> Any:
+        is_known = ops.logical_not(ops.isnan(y_true))
+        target, n = ops.where(is_known, y_true, 0.0), self.n_labels
+        entropy = ops.binary_crossentropy(target[:, :n], output[:, :n], from_logits=True)
+        error = ops.minimum(ops.square(output[:, n:] - target[:, n:]), _FARTHEST_SD**2)
+        cost = ops.where(is_known, ops.concatenate([entropy, error], axis=1), 0.0)
+        return ops.sum(cost * self.weights, axis=1)
+
+
+def _values(variables: Sequence[Any]) -> list[np.ndarray]:
+    return [np.asarray(variable) for variable in variables]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
