@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from data_processing.chain import SignalChain
+from data_processing.datasets import locate_dataset
 from data_processing.leads import LEADS
 from data_processing.public.ptbxl import SUPERCLASSES, superclass_of_statements
 from data_processing.readers import wfdb_files
@@ -58,6 +59,21 @@ class Corpus:
         """Return the statements that at least `n_least` of some records have."""
         counts = self.labels.drop(columns=CLASSES).iloc[rows].sum()
         return sorted(counts.index[counts >= n_least])
+
+
+def open_corpus(name: str, data_root: str | Path, store: Path) -> Corpus:
+    """Return the corpus ``mirror`` (:func:`read_mirror`) or ``ptbxl`` (:func:`read_ptbxl_corpus`).
+
+    Raises
+    ------
+    ValueError
+        If the name is another.
+    """
+    if name == "mirror":
+        return read_mirror(data_root)
+    if name == "ptbxl":
+        return read_ptbxl_corpus(locate_dataset("ptbxl", data_root), store)
+    raise ValueError(f"corpus must be mirror or ptbxl, got {name!r}. Choose one.")
 
 
 def read_mirror(data_root: str | Path) -> Corpus:
