@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from models_training.layers import BatchNormalization
+
 # The default of 0.99 needs hundreds of steps; small cohorts have tens.
 BATCH_NORM_MOMENTUM = 0.9
 
@@ -24,7 +26,7 @@ def convolution(x: Any, filters: int, kernel_samples: int, name: str, *, stride:
 
 def batch_norm(x: Any, name: str, gamma_initializer: str = "ones") -> Any:
     """Add ``<name>_bn``."""
-    return keras.layers.BatchNormalization(
+    return BatchNormalization(
         momentum=BATCH_NORM_MOMENTUM, gamma_initializer=gamma_initializer, name=f"{name}_bn"
     )(x)
 

@@ -49,6 +49,20 @@ class TrainingScale(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="ecg_risk")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' own, whose statistics can be frozen while gain and shift stay trainable.
+
+    Whoever changes ``is_frozen`` has the training graph traced again.
+    """
+
+    is_frozen = False
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalise by the batch in training, by the moving statistics where frozen."""
+        return super().call(inputs, training=bool(training) and not self.is_frozen, mask=mask)
+
+
+@keras.saving.register_keras_serializable(package="ecg_risk")
 class RecordScale(keras.layers.Layer):
     """Standardise each lead of each ECG by its own mean and SD over time, in float32.
 
@@ -97,6 +111,5 @@ def _moments(ecg: Any) -> tuple[Any, Any]:
     return centred, ops.divide(ops.sum(ops.square(centred), axis=1, keepdims=True), n_known)
 
 
-CUSTOM_OBJECTS: dict[str, type[keras.layers.Layer]] = {
-    layer.__name__: layer for layer in (TrainingScale, RecordScale, LeadAmplitude, RandomKernels)
-}
+_LAYERS = (TrainingScale, BatchNormalization, RecordScale, LeadAmplitude, RandomKernels)
+CUSTOM_OBJECTS: dict[str, type[keras.layers.Layer]] = {layer.__name__: layer for layer in _LAYERS}

@@ -26,6 +26,8 @@ class FlatAdamW(keras.optimizers.Optimizer):
               m / (\sqrt v + \epsilon)
 
     with :math:`\lambda` for kernels only: batch-norm gains, shifts and biases are not decayed.
+    Each weight's step may be scaled, see `set_rates`: one compiled graph serves every choice of
+    frozen layers.
     Not accepted: ``tf.distribute`` strategies (gradients are not reduced here), gradient
     clipping, accumulation and moving averages of weights.
 
@@ -62,11 +64,21 @@ class FlatAdamW(keras.optimizers.Optimizer):
         shape = (sum(self.sizes),)
         self.momentum = self.add_variable(shape, name="momentum")
         self.velocity = self.add_variable(shape, name="velocity")
+        self.rates = self.add_variable(shape, initializer="ones", name="rates")
         decayed = [
             np.full(size, float(len(variable.shape) > 1), np.float32)
             for size, variable in zip(self.sizes, variables, strict=True)
         ]
         self.is_decayed = np.concatenate(decayed)
+
+    def set_rates(self, rates: Sequence[float]) -> None:
+        """Scale the steps of each weight array; 0 freezes it, decay included.
+
+        Parameters
+        ----------
+        rates : sequence of float, one for each of the variables of `build`
+        """
+        self.rates.assign(np.repeat(np.asarray(rates, "float32"), self.sizes))
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> Any:
         """Update the weights; called by ``fit`` on every back end."""
@@ -86,7 +98,8 @@ class FlatAdamW(keras.optimizers.Optimizer):
         correction = ops.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
         change = correction * momentum / (ops.sqrt(velocity) + self.epsilon)
         weights = _join([ops.convert_to_tensor(variable) for variable in variables])
-        weights = weights - rate * (change + self.decay * self.is_decayed * weights)
+        change = change + self.decay * self.is_decayed * weights
+        weights = weights - rate * self.rates * change
         self.momentum.assign(momentum)
         self.velocity.assign(velocity)
         pieces = ops.split(weights, np.cumsum(self.sizes)[:-1].tolist())

@@ -159,6 +159,8 @@ class TrainingSettings:
         See `EpochBatches`.
     precision : str
         ``auto`` (mixed bfloat16 where the processor has it), ``float32`` or ``mixed_bfloat16``.
+    rung : str
+        What is trained: one of `models_training.rungs.RUNGS`, or ``choose``.
     n_network_repeats : int
         Repeats of the split a network is trained in.
     run_eagerly : bool
@@ -193,6 +195,7 @@ class TrainingSettings:
     weight_decay: float = 1e-2
     records_per_patient: int = 0
     precision: str = "auto"
+    rung: str = "scratch"
     n_network_repeats: int = 1
     run_eagerly: bool = False
     seed: int = 0

@@ -23,6 +23,7 @@ from models_training.variant_inputs import columns_of
 FITTED_ROLES = ("train", "validation")
 
 if TYPE_CHECKING:  # the clinical model needs no Keras
+    from models_training.pretrained import Pretrained
     from models_training.training import NetworkTrainer
 
 
@@ -79,7 +80,10 @@ class VariantTraining:
         ``patient_id, repeat, fold, inner_fold, role``; a network is trained in the first repeats,
         the clinical model in all.
     settings : TrainingSettings
-        For networks; the clinical model takes its seed alone.
+        For networks; the clinical model takes its seed alone. On the rung ``embedding`` a network
+        is fitted in all repeats, too.
+    encoder : Pretrained, optional
+        Where the network starts, for the rungs that need one.
 
     Raises
     ------
@@ -88,30 +92,40 @@ class VariantTraining:
     """
 
     def __init__(
-        self, variant: str, data: TrainingData, splits: pd.DataFrame, settings: TrainingSettings
+        self,
+        variant: str,
+        data: TrainingData,
+        splits: pd.DataFrame,
+        settings: TrainingSettings,
+        encoder: Pretrained | None = None,
     ) -> None:
         self.variant, self.splits, self.settings = variant, splits, settings
-        if variant != "clinical":
+        self.encoder = encoder
+        if variant != "clinical" and settings.rung != "embedding":
             self.splits = splits[splits["repeat"] < settings.n_network_repeats]
         self.covariate_names = columns_of(variant, list(data.covariates.columns))
         self.data = replace(data, covariates=data.covariates[self.covariate_names])
         self.trainer: NetworkTrainer | None = None
         if variant != "clinical":
-            from models_training.training import NetworkTrainer
+            from models_training.rung_training import make_trainer
 
-            self.trainer = NetworkTrainer(self.data, settings)
+            self.trainer = make_trainer(self.data, settings, encoder)
 
     def estimate(self) -> str:
         """Return in words the time of training at most, from a measured step, and its memory."""
         n_folds = len(_folds(self.splits))
         if self.trainer is None:
             return f"Estimate: {n_folds} folds of the clinical model, seconds."
+        if self.settings.rung == "embedding":
+            n_ecgs = len(self.data.records)
+            return f"Estimate: frozen features of {n_ecgs} ECGs, {n_folds} folds of a regression."
         n_records, settings = int(self.data.is_labelled.sum()), self.settings
         if settings.records_per_patient:
             n_patients = int(self.data.patients["outcome"].notna().sum())
             n_records = min(n_records, settings.records_per_patient * n_patients)
         seconds = self.trainer.seconds_a_record()
         n_fits = n_folds + (n_folds > 1)
+        n_fits *= 5 if settings.rung == "choose" else 1  # the rungs that train a network
         total = seconds * n_records * settings.n_epochs * n_fits
         duration = f"{total / 60:.0f} minutes" if total > 120 else f"{total:.0f} seconds"
         return (
@@ -132,7 +146,9 @@ class VariantTraining:
         if self.trainer is None:
             found = _fit_clinical(self.data, self.splits)
         else:
-            found = _fit_network(self.trainer, self.splits, directory)
+            from models_training.rung_training import fit_rung
+
+            found = fit_rung(self, directory)
         found.variant, found.covariate_names = self.variant, self.covariate_names
         found.predictions = found.predictions.assign(variant=self.variant, seed=self.settings.seed)
         return found
@@ -142,13 +158,14 @@ def _folds(splits: pd.DataFrame) -> list[tuple[int, int, pd.DataFrame]]:
     return [(int(r), int(f), part) for (r, f), part in splits.groupby(["repeat", "fold"])]
 
 
-def _prediction_rows(
+def prediction_rows(
     data: TrainingData, rows: np.ndarray, logits: np.ndarray, role: str, repeat: int, fold: int
 ) -> pd.DataFrame:
-    """Return the predictions of some records."""
+    """Return the predictions of some records, logits of shape (n, 1)."""
     table = data.records.iloc[rows][["record_id", "patient_id"]].reset_index(drop=True)
-    y_true = pd.array(data.y_true[rows].astype("float64"), dtype="Int8")  # NaN becomes <NA>
-    return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=expit(logits))
+    y_true = pd.array(data.y_true[rows, 0].astype("float64"), dtype="Int8")  # NaN becomes <NA>
+    y_score = expit(logits[:, 0])
+    return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=y_score)
 
 
 def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
@@ -162,10 +179,12 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     for number, key in enumerate(keys):
         train_rows = np.flatnonzero((samples.weights[number] > 0)[row_of])
         test_rows = data.rows_of(tested.get_group(key))
-        inner, logits = found.inner_logits[number][row_of], found.logits[number][row_of]
+        inner, logits = (
+            part[number][row_of][:, None] for part in (found.inner_logits, found.logits)
+        )
         predictions += [
-            _prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
-            _prediction_rows(data, test_rows, logits[test_rows], "test", *key),
+            prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
+            prediction_rows(data, test_rows, logits[test_rows], "test", *key),
         ]
         fitted_on[key] = sorted(ids[samples.weights[number] > 0])
     history = pd.DataFrame(
@@ -186,13 +205,14 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     return VariantFit("", [], history, table, fitted_on, FITTED_ROLES, final, about, coefficients)
 
 
-def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
+def fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path) -> VariantFit:
     """Train the network in every fold, then on all patients for the median of the best epochs."""
     data, settings = trainer.data, trainer.settings
     folds = _folds(splits)
     is_hold_out = len(folds) == 1
     store = directory / FOLDS
-    mark = _fingerprint(data, splits, replace(settings, precision=trainer.precision))
+    facts = (replace(settings, precision=trainer.precision), trainer.started_from)
+    mark = fingerprint(data, splits, facts)
     histories, predictions, fitted_on = [], [], {}
     n_fits = len(folds) + (not is_hold_out)
     with tqdm(total=n_fits * settings.n_epochs, desc="epochs", unit="epoch") as bar:
@@ -211,13 +231,13 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
                     checkpoint=done.checkpoint,
                 )
                 scored = [
-                    _prediction_rows(
+                    prediction_rows(
                         data, rows[role], trainer.logits(rows[role]), role, repeat, fold
                     )
                     for role in ("validation", "test")
                 ]
                 history = history.assign(repeat=repeat, fold=fold)
-                done.write(trainer.network.get_weights(), history, pd.concat(scored))
+                done.write(trainer.model.get_weights(), history, pd.concat(scored))
             else:
                 bar.update(settings.n_epochs)
             histories.append(done.history())
@@ -226,7 +246,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
         n_best = history.loc[history.groupby(["repeat", "fold"])["val_loss"].idxmin(), "epoch"]
         about = {"bundle_kind": "hold_out", "n_epochs": int(n_best.median())}
         if is_hold_out:
-            trainer.network.set_weights(FoldStore(store, *folds[0][:2], mark).weights())
+            trainer.model.set_weights(FoldStore(store, *folds[0][:2], mark).weights())
         else:
             about["bundle_kind"] = "refit_all"
             everyone = np.flatnonzero(data.is_labelled)
@@ -241,9 +261,9 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
     return VariantFit("", [], history, table, fitted_on, ("train",), trainer.model, about)
 
 
-def _fingerprint(data: TrainingData, splits: pd.DataFrame, settings: Any) -> str:
+def fingerprint(data: TrainingData, splits: pd.DataFrame, facts: Any) -> str:
     """Return a hash of what a fold's result depends on; a stale fold is then never reused."""
-    digest = hashlib.sha256(repr(settings).encode())
+    digest = hashlib.sha256(repr(facts).encode())
     for table in (splits, data.records[["record_id", "patient_id"]]):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     digest.update(repr(list(data.covariates.columns)).encode())

@@ -23,7 +23,10 @@ SETTABLE = {
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add one flag for every parameter of each lab."""
     parser.add_argument("lab", choices=list(NAMES))
-    parser.add_argument("--name", default="", help="folder below runs/; default: lab-NAME")
+    text = (
+        "folder below runs/; default: lab-NAME, for the ladder that of a prepared run: quickstart"
+    )
+    parser.add_argument("--name", default="", help=text)
     parser.add_argument("--no-reuse", action="store_true", help="run it, changed or not")
     for name, item in SETTABLE.items():
         text = f"{item.metadata['meaning']} [{rule_of(item)}; default {item.default}]"
@@ -50,7 +53,11 @@ def run_lab(options: argparse.Namespace) -> Path:
         if (text := getattr(options, f"p_{item.name}", None)) is not None
     }
     values = asdict(build(stage.parameters, given))
-    run, step = Artifacts(Path("runs") / (options.name or f"lab-{options.lab}")), Step(stage)
-    header = {"name": run.directory.name, "about": f"Lab {options.lab}; everything is simulated."}
+    folder = Path("runs") / options.name if options.name else Path(values["run_directory"])
+    run, step = Artifacts(folder), Step(stage)
+    header = {}  # a lab that reads a run belongs to it, and leaves what is said of that run
+    if not stage.requires:
+        about = f"Lab {options.lab}; everything is simulated."
+        header = {"name": run.directory.name, "about": about}
     Runner(run, {stage.notebook: values}, header, reuse=not options.no_reuse).execute([step])
     return run.directory / step.outputs[1]

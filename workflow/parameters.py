@@ -25,6 +25,8 @@ ARCHITECTURES = (
 )
 PUBLIC_COHORTS = ("brugada_huca", "ptbxl", "ludb", "challenge2021", "code15", "sami_trop")
 COHORTS = ("synthetic_nicm", *PUBLIC_COHORTS, "folder")
+RUNGS = ("embedding", "probe", "partial", "progressive", "full", "scratch", "choose")
+LADDER = ("clinical", "random_kernels", *RUNGS[:-1])
 MAPPINGS = (".yaml", ".yml")  # a cohort of one's own, made with `new-cohort`
 
 
@@ -155,6 +157,10 @@ class TrainingParameters:
         "auto",
         "auto: mixed bfloat16 where the processor has it",
         choices=("auto", "float32", "mixed_bfloat16"),
+    )
+    rung: str = parameter("scratch", "what is trained", choices=RUNGS)
+    pretrained: str = parameter(
+        "", "encoder of pre_trained_models, or its folder; empty for scratch"
     )
     n_network_repeats: int = parameter(
         1,
@@ -295,3 +301,50 @@ class LabParameters:
     n_resamples: int = parameter(1000, "bootstrap resamples of an interval", minimum=100)
     margin: float = parameter(0.05, "AUROC gain worth having", above=0.0, below=1.0)
     seed: int = parameter(0, "seed of the simulation", minimum=0)
+
+
+@dataclass(frozen=True)
+class LadderParameters:
+    """Parameters of ``labs/ladder``."""
+
+    run_directory: str = parameter("runs/quickstart", "folder of a prepared run; --name gives it")
+    rungs: str = parameter("random_kernels, scratch", "rungs of the ladder, joined by commas")
+    reference: str = parameter(
+        "random_kernels", "rung that the others are compared with", choices=LADDER
+    )
+    variant: str = parameter("ecg", "what the networks may see", choices=VARIANTS[:3])
+    pretrained: str = parameter("", "encoder of pre_trained_models, or its folder; empty: none")
+    architecture: str = parameter("resnet50", "network", choices=ARCHITECTURES)
+    width: int = parameter(
+        8, "channels of the first stage; 0: as published, 64 in ResNet-50", minimum=0
+    )
+    stage_blocks: str = parameter("", "blocks a stage, such as 3-4-6-3; empty: as published")
+    stem_stride: int = parameter(0, "stride of the first convolution; 0: as published", minimum=0)
+    normalisation: str = parameter(
+        "cohort",
+        "leads scaled by the training ECGs, or each ECG by itself",
+        choices=("cohort", "record"),
+    )
+    use_amplitude: bool = parameter(False, "the leads' log amplitudes as 12 more features")
+    n_random_features: int = parameter(9996, "features of the random kernels", minimum=84)
+    n_epochs: int = parameter(30, "most epochs a fold", minimum=1)
+    patience: int = parameter(
+        8, "epochs without better validation loss before a fold stops", minimum=1
+    )
+    batch_size: int = parameter(32, "ECGs a training step", minimum=2)
+    learning_rate: float = parameter(0.001, "step size of AdamW", above=0.0)
+    weight_decay: float = parameter(0.01, "weight decay of AdamW", minimum=0.0)
+    records_per_patient: int = parameter(
+        1, "random ECGs of a patient an epoch; 0: all, weighted by 1/n", minimum=0
+    )
+    precision: str = parameter(
+        "auto",
+        "auto: mixed bfloat16 where the processor has it",
+        choices=("auto", "float32", "mixed_bfloat16"),
+    )
+    n_network_repeats: int = parameter(
+        1, "repeats of the split for a network; ridge and clinical: all", minimum=1
+    )
+    run_eagerly: bool = parameter(False, "without graph compilation; for tiny models only")
+    n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
+    seed: int = parameter(0, "seed of weights, dropout, shuffling and bootstrap", minimum=0)

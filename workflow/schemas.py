@@ -227,6 +227,27 @@ TABLES = {
         "03_evaluate",
         {"expected_auroc": "number", "n_parameters": "integer"},
     ),
+    "ladder": Table(
+        "ladder/ladder.csv",
+        "labs/ladder",
+        {
+            "rung": "text",
+            "n": "integer",
+            "n_events": "integer",
+            "n_repeats": "integer",
+            "auroc": "number",
+            "auroc_low": "number",
+            "auroc_high": "number",
+            "slope": "number",
+            "brier": "number",
+            "seconds_a_fit": "number",
+            "n_trained": "integer",
+            "gain": "number",
+            "gain_low": "number",
+            "gain_high": "number",
+            "method": "text",
+        },
+    ),
     "shap_values": Table(
         "04_explanations/{variant}/shap_values.csv", "04_explain", {"covariate": "text"}
     ),

@@ -19,6 +19,7 @@ from workflow.parameters import (
     ExplanationParameters,
     ExternalParameters,
     LabParameters,
+    LadderParameters,
     PreparationParameters,
     TrainingParameters,
 )
@@ -138,6 +139,7 @@ LABS = (
         (),
         ("simulation/figures/2_shares.csv", "simulation/figures/4_intervals.csv"),
     ),
+    Stage("", "labs/ladder", "ladder", LadderParameters, _DATA, ("ladder",)),
 )
 ALL_STAGES = (*STAGES, EXTERNAL, *LABS)
 NETWORK_VARIANTS = tuple(variant for variant in VARIANTS if variant != "clinical")

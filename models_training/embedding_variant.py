@@ -1,0 +1,201 @@
+"""The rung ``embedding``: frozen features, and a ridge regression tuned in every fold."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from models_training.clinical_process import fold_samples
+from models_training.embeddings import cached_embedding, embed, patient_means, trunk_of
+from models_training.fold_store import FOLDS, FoldStore
+from models_training.inputs import TrainingData
+from models_training.ridge import (
+    PENALTIES,
+    Ridge,
+    TunedRidge,
+    block_gains,
+    fit_ridge_path,
+    tune_ridge,
+)
+from models_training.variants import FITTED_ROLES, VariantFit, prediction_rows
+
+if TYPE_CHECKING:
+    from models_training.training import NetworkTrainer
+
+FEATURES_FILE = "features.npz"
+
+
+class FrozenFeatures:
+    """The features of every record by a trunk that never learns from outcomes.
+
+    An encoder's are the same in every fold: computed once, kept in the run. Without an encoder
+    (random kernels) scaling and biases come from the training records of each fold.
+
+    Parameters
+    ----------
+    trainer : NetworkTrainer
+        Holds the network; with an encoder's weights or with random kernels.
+    path : Path
+        Where an encoder's features are kept.
+    """
+
+    def __init__(self, trainer: NetworkTrainer, path: Path) -> None:
+        self.trainer, self.path = trainer, path
+        self.trunk = trunk_of(trainer.model)
+        self.trunk.run_eagerly = trainer.settings.run_eagerly
+        self.is_shared = bool(trainer.started_from)
+        self._found: np.ndarray | None = None
+
+    def of(self, train_rows: np.ndarray) -> np.ndarray:
+        """Return the features for a model of these training records, (n_records, n_features).
+
+        The trainer's network is left in the state that gives them.
+        """
+        self.trainer.reset(train_rows)
+        if not self.is_shared:
+            return embed(self.trunk, self.trainer.data)
+        if self._found is None:
+            self._found = cached_embedding(self.trunk, self.trainer.data, self.path)
+        return self._found
+
+
+def fit_embedding(
+    trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path, mark: str
+) -> VariantFit:
+    """Fit the ridge regression in every fold, and once more on all patients.
+
+    Parameters
+    ----------
+    trainer : NetworkTrainer
+        The network; its covariate branch must have two units a covariate or more.
+    splits : DataFrame
+        ``patient_id, repeat, fold, inner_fold, role``; all repeats are used: a fit takes seconds.
+    directory : Path
+        Of the variant. The networks of the first repeat's folds are kept there, to be explained.
+    mark : str
+        Hash of data and settings, for these folds.
+
+    Returns
+    -------
+    VariantFit
+        Role ``validation`` holds all training patients, by regressions that left them out.
+        ``history`` has one row a penalty.
+    """
+    data = trainer.data
+    keys, samples = fold_samples(splits, data.patients)
+    frozen = FrozenFeatures(trainer, directory / FEATURES_FILE)
+    y_true = samples.y_true[0].astype(float)
+    ids, predictions, histories, fitted_on, chosen = data.patients["patient_id"], [], [], {}, []
+    tested = splits[splits["role"] == "test"].groupby(["repeat", "fold"])["patient_id"]
+    for number, key in enumerate(tqdm(keys, desc="ridge folds", unit="fold")):
+        begin, is_training = time.perf_counter(), samples.weights[number] > 0
+        train_rows = np.flatnonzero(is_training[data.patient_row])
+        test_rows = data.rows_of(list(tested.get_group(key)))
+        features = frozen.of(train_rows)
+        inner_fold = np.where(is_training, samples.inner_fold[number], -1)
+        tuned = _tuned(features, data, y_true, inner_fold)
+        inner = tuned.inner_logits[data.patient_row[train_rows]]
+        outer = tuned.fit.logits(_record_values(features, data, test_rows))
+        found = [
+            prediction_rows(data, train_rows, inner[:, None], "validation", *key),
+            prediction_rows(data, test_rows, outer[:, None], "test", *key),
+        ]
+        losses = {"penalty_c": PENALTIES, "val_loss": tuned.losses}
+        history = pd.DataFrame({"repeat": key[0], "fold": key[1], **losses})
+        history["seconds"] = (time.perf_counter() - begin) / len(history)
+        if key[0] == keys[0][0]:
+            set_head(trainer.model, tuned.fit, features.shape[1])
+            store = FoldStore(directory / FOLDS, *key, mark)
+            store.write(trainer.model.get_weights(), history, pd.concat(found))
+        predictions += found
+        histories.append(history)
+        fitted_on[key] = sorted(ids[is_training])
+        chosen.append(tuned.fit.penalty_c)
+    penalty_c = float(np.median(chosen))
+    n_features = _refit(trainer, frozen, y_true, penalty_c)
+    about = {"bundle_kind": "refit_all", "penalty_c": penalty_c, "n_features": n_features}
+    about["n_trained"] = n_features + data.covariates.shape[1] + 1
+    about |= {"n_weights": int(trainer.model.count_params()), "precision": trainer.precision}
+    tables = [pd.concat(parts, ignore_index=True) for parts in (histories, predictions)]
+    return VariantFit("", [], *tables, fitted_on, FITTED_ROLES, trainer.model, about)
+
+
+def _refit(
+    trainer: NetworkTrainer, frozen: FrozenFeatures, y_true: np.ndarray, penalty_c: float
+) -> int:
+    """Fit all labelled patients at one penalty, write the head, return the number of features."""
+    data = trainer.data
+    features = frozen.of(np.flatnonzero(data.is_labelled))
+    values = _patient_values(features, data)
+    is_used = np.isfinite(values[:, 0]) & data.patients["outcome"].notna().to_numpy()
+    gains = block_gains(features.shape[1], data.covariates.shape[1])
+    path = fit_ridge_path(values[is_used], y_true[is_used], gains=gains, penalties_c=[penalty_c])
+    set_head(trainer.model, path[0], features.shape[1])
+    return features.shape[1]
+
+
+def _tuned(
+    features: np.ndarray, data: TrainingData, y_true: np.ndarray, inner_fold: np.ndarray
+) -> TunedRidge:
+    values = _patient_values(features, data)
+    gains = block_gains(features.shape[1], data.covariates.shape[1])
+    return tune_ridge(values, y_true, inner_fold, gains=gains)
+
+
+def _patient_values(features: np.ndarray, data: TrainingData) -> np.ndarray:
+    """Return mean features and covariates of each patient, (n_patients, n_columns)."""
+    return np.hstack([patient_means(features, data), data.covariates.to_numpy(float)])
+
+
+def _record_values(features: np.ndarray, data: TrainingData, rows: np.ndarray) -> np.ndarray:
+    covariates = data.covariates.to_numpy(float)[data.patient_row[rows]]
+    return np.hstack([features[rows].astype(float), covariates])
+
+
+def set_head(model: keras.Model, fit: Ridge, n_features: int) -> None:
+    """Write a regression into a network's last layers, which then give its logits.
+
+    A covariate passes the rectified branch in two units, x = max(x, 0) - max(-x, 0).
+
+    Parameters
+    ----------
+    model : keras.Model
+        One logit; ``covariate_dense`` with two units a covariate or more.
+    fit : Ridge
+        Of the trunk's features, then the covariates.
+    n_features : int
+        Of the trunk.
+
+    Raises
+    ------
+    ValueError
+        If the covariate branch is too narrow.
+    """
+    n_covariates = len(fit.slopes) - n_features
+    layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
+    kernel = np.zeros(tuple(layers["logit"].kernel.shape), "float32")
+    kernel[:n_features, 0] = fit.slopes[:n_features]
+    if n_covariates:
+        dense = layers["covariate_dense"]
+        branch = np.zeros(tuple(dense.kernel.shape), "float32")
+        if branch.shape[1] < 2 * n_covariates:
+            raise ValueError(
+                f"covariate_units must be at least {2 * n_covariates} for {n_covariates} "
+                f"covariates on rung embedding, got {branch.shape[1]}. Set it so."
+            )
+        layers["covariate_scaling"].set_statistics(
+            fit.mean[n_features:].astype("float32"), np.ones(n_covariates, "float32")
+        )
+        places = np.arange(n_covariates)
+        branch[places, 2 * places], branch[places, 2 * places + 1] = 1.0, -1.0
+        dense.set_weights([branch, np.zeros(branch.shape[1], "float32")])
+        kernel[n_features + 2 * places, 0] = fit.slopes[n_features:]
+        kernel[n_features + 2 * places + 1, 0] = -fit.slopes[n_features:]
+    bias = fit.intercept - float(fit.mean[:n_features] @ fit.slopes[:n_features])
+    layers["logit"].set_weights([kernel, np.array([bias], "float32")])

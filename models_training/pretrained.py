@@ -1,0 +1,207 @@
+"""Pre-trained encoders: found by name, checked against the cohort, their weights put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from models_training.external_checks import check_overlap
+from models_training.settings import ArchitectureSettings
+
+if TYPE_CHECKING:
+    import keras
+
+FOLDER = Path(__file__).resolve().parents[1] / "pre_trained_models"
+CARD_FILE, WEIGHTS_FILE, REGISTRY_FILE = "card.json", "weights.npz", "registry.json"
+_REQUIRED = ("architecture", "signal_chain", "leads", "trained_on")
+_ANY_LENGTH = ("duration_seconds", "pad_short")  # of the ECG: a convolution takes any
+_OF_THE_HEAD = ("dropout", "covariate_units")
+
+
+class PretrainedError(ValueError):
+    """An encoder that is not there, is damaged, or does not belong to this cohort or network."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """An encoder as it was stored.
+
+    Attributes
+    ----------
+    name : str
+        Of the registry, or of its folder.
+    card : dict
+        Architecture, signal chain, training corpora, licence, metrics.
+    weights : dict
+        From the name of a layer to its arrays, float32, in the order of ``layer.weights``.
+    sha256 : str
+        Of the file of weights.
+    """
+
+    name: str
+    card: dict[str, Any]
+    weights: dict[str, list[np.ndarray]]
+    sha256: str
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What the card of a network says that started from it."""
+        trained_on = self.card["trained_on"]
+        kept = {key: self.card[key] for key in ("licence",) if key in self.card}
+        cohorts = trained_on.get("cohorts", [])
+        return {"name": self.name, "sha256": self.sha256, "cohorts": cohorts, **kept}
+
+    @property
+    def file_sha256(self) -> list[str]:
+        """Hashes of the ECG files it has seen, and so has a network that starts from it."""
+        return list(self.card["trained_on"]["file_sha256"])
+
+
+def load_pretrained(name: str | Path, *, folder: Path = FOLDER) -> Pretrained:
+    """Return an encoder of the registry, or of a folder, after its checksums.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name in ``registry.json``, or the folder of an encoder.
+    folder : Path
+        Where the registry lies.
+
+    Raises
+    ------
+    PretrainedError
+        If there is no such encoder, a file was changed, or its card is incomplete.
+    """
+    models = json.loads((folder / REGISTRY_FILE).read_text(encoding="utf-8"))["models"]
+    directory, checksums = Path(name), {}
+    if str(name) in models:
+        directory, checksums = folder / str(name), models[str(name)]["sha256"]
+    found = [directory / file for file in (CARD_FILE, WEIGHTS_FILE)]
+    if not all(path.exists() for path in found):
+        raise PretrainedError(
+            f"pretrained must be one of {', '.join(models) or '(the registry is empty)'}, or a "
+            f"folder with {CARD_FILE} and {WEIGHTS_FILE}, got {str(name)!r}. Check the name."
+        )
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    for file, expected in checksums.items():
+        if hashes.get(file) != expected:
+            raise PretrainedError(
+                f"{file} of {name} must have the checksum of the registry, got another. It was "
+                "changed or damaged: copy it again."
+            )
+    card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
+    absent = [key for key in _REQUIRED if key not in card]
+    if absent:
+        raise PretrainedError(
+            f"{CARD_FILE} of {directory.name} must have {', '.join(_REQUIRED)}, missing: "
+            f"{', '.join(absent)}. Make the encoder again."
+        )
+    weights: dict[str, list[np.ndarray]] = {}
+    with np.load(directory / WEIGHTS_FILE, allow_pickle=False) as stored:
+        for key in sorted(stored.files, key=_layer_and_number):
+            weights.setdefault(_layer_and_number(key)[0], []).append(stored[key].astype("float32"))
+    return Pretrained(directory.name, card, weights, hashes[WEIGHTS_FILE])
+
+
+def _layer_and_number(key: str) -> tuple[str, int]:
+    layer, _, number = key.rpartition("/")
+    return layer, int(number)
+
+
+def check_pretrained(
+    pretrained: Pretrained,
+    dataset: Mapping[str, Any],
+    records: pd.DataFrame,
+    architecture: ArchitectureSettings,
+) -> str:
+    """Refuse a cohort or a network that an encoder must not, or cannot, be used for.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+        The encoder.
+    dataset
+        ``dataset.json`` of the cohort.
+    records : DataFrame
+        ``record_id, patient_id, file_sha256`` of the cohort.
+    architecture : ArchitectureSettings
+        Of the network that is to start from it; head and covariates are free.
+
+    Returns
+    -------
+    str
+        What was compared, in words.
+
+    Raises
+    ------
+    PretrainedError
+        If architecture, leads or signal chain differ, or the cohort is one of its corpora.
+    ExternalError
+        If an ECG file of the cohort was used to train it.
+    """
+    card, name = pretrained.card, pretrained.name
+    theirs = {**asdict(ArchitectureSettings()), **card["architecture"]}
+    for key, ours in asdict(architecture).items():
+        if key not in _OF_THE_HEAD and _plain(theirs[key]) != _plain(ours):
+            shown = "architecture" if key == "name" else key
+            raise PretrainedError(
+                f"{shown} must be {_plain(theirs[key])} as in the encoder {name}, got "
+                f"{_plain(ours)}. Set the parameter so, or choose another encoder."
+            )
+    chains = [
+        {**facts["signal_chain"], "leads": ", ".join(facts["leads"])} for facts in (card, dataset)
+    ]
+    for key in {**chains[0], **chains[1]}:
+        expected, found = chains[0].get(key), chains[1].get(key)
+        if key not in _ANY_LENGTH and expected != found:
+            raise PretrainedError(
+                f"{key} of the signal chain must be {expected} as the encoder {name} was trained "
+                f"with, got {found}. Prepare the cohort so, or choose another encoder."
+            )
+    corpora = card["trained_on"].get("cohorts", [])
+    if dataset["cohort"] in corpora:
+        raise PretrainedError(
+            f"cohort must not be among the encoder's training data ({', '.join(corpora)}), got "
+            f"{dataset['cohort']}. Use another cohort, or rung scratch."
+        )
+    return check_overlap(card, records)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as a parameter shows it: ``3-4-6-3``."""
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+
+def transfer(pretrained: Pretrained, trunk: keras.Model) -> None:
+    """Put an encoder's weights into the layers of a trunk that have the same names.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+        The encoder.
+    trunk : keras.Model
+        From ECG to pooled features, for ECGs of any length (`models_training.embeddings.trunk_of`).
+
+    Raises
+    ------
+    PretrainedError
+        If a layer of the trunk has no weights in the encoder, or of another shape.
+    """
+    for layer in trunk.layers:
+        if not layer.weights:
+            continue
+        expected = [tuple(weight.shape) for weight in layer.weights]
+        found = [array.shape for array in pretrained.weights.get(layer.name, [])]
+        if expected != found:
+            raise PretrainedError(
+                f"layer {layer.name} of the encoder {pretrained.name} must have weights of shape "
+                f"{expected}, got {found or 'none'}. Use the architecture of its card."
+            )
+        layer.set_weights(pretrained.weights[layer.name])
