@@ -28,7 +28,8 @@ PLAN = BootstrapPlan(n_resamples=2000, method="percentile")
 
 def scores_of_encoder(corpus: Corpus, rows: dict[str, np.ndarray], folder: Path, options) -> None:
     """Train an encoder on `rows["train"]` and write the scores of `rows["test"]`."""
-    from models_training.pretraining import Pretrainer, multi_task_data, recipe
+    from models_training.pretraining import Pretrainer
+    from models_training.pretraining_recipe import multi_task_data, recipe
 
     settings = recipe(options.architecture, width=options.width, n_epochs=options.epochs)
     labels = corpus.labels[[*CLASSES, *corpus.statements(rows["train"])]]

@@ -22,7 +22,8 @@ from data_processing.public.ptbxl import SUPERCLASSES, superclass_of_statements
 from data_processing.readers import wfdb_files
 from data_processing.tables import Problems, read_table
 
-MIRROR = "ptbxl_folds1to9"
+MIRROR, COHORT = "ptbxl_folds1to9", "ptbxl"
+SOURCE = "PTB-XL 1.0.3, Wagner et al. 2020, doi:10.1038/s41597-020-0495-6, CC BY 4.0"
 CHAIN = SignalChain(low_cut_hz=0.5, high_cut_hz=40.0, filter_order=4)
 MIN_SD_MV = 0.01  # a lead that moves less is flat: it is divided by this instead
 CLASSES = [f"class_{name}" for name in SUPERCLASSES]
@@ -59,6 +60,20 @@ class Corpus:
         """Return the statements that at least `n_least` of some records have."""
         counts = self.labels.drop(columns=CLASSES).iloc[rows].sum()
         return sorted(counts.index[counts >= n_least])
+
+    def trained_on(self, rows: np.ndarray) -> dict[str, Any]:
+        """Return what a card must say of training records, so that scoring them can be refused."""
+        used = self.records.iloc[rows]
+        return {
+            "cohorts": [COHORT],
+            "source": SOURCE,
+            "corpus": self.name,
+            "folds": sorted({int(fold) for fold in used["fold"]}),
+            "n_records": len(used),
+            "record_ids": used["record_id"].tolist(),
+            # The mirror holds no files of the publisher: its hashes are those of the stored ECGs.
+            "file_sha256": used["signal_sha256"].tolist(),
+        }
 
 
 def open_corpus(name: str, data_root: str | Path, store: Path) -> Corpus:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,34 @@ from models_training.files import written_aside
 if TYPE_CHECKING:
     import keras
 
+    from models_training.pretraining_recipe import PretrainingSettings
+
 WEIGHTS_FILE, CARD_FILE, REGISTRY_FILE = "weights.npz", "card.json", "registry.json"
 SCHEMA_VERSION = 1
-_REQUIRED = ("architecture", "signal_chain", "leads", "targets", "trained_on", "licence", "metrics")
+_REQUIRED = ("architecture", "signal_chain", "leads", "targets", "trained_on", "licence")
+
+
+def encoder_card(
+    settings: PretrainingSettings, *, targets: Sequence[str], trained_on: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what a card says of the training; signal chain, leads and licence are to be added.
+
+    Parameters
+    ----------
+    settings : PretrainingSettings
+        As trained.
+    targets : sequence of str
+        Outputs of the layer ``logit``, in their order.
+    trained_on : mapping
+        ``cohorts, file_sha256`` and what else is known of the training records.
+    """
+    recipe = asdict(settings)
+    return {
+        "architecture": recipe.pop("architecture"),
+        "recipe": recipe,
+        "targets": list(targets),
+        "trained_on": dict(trained_on),
+    }
 
 
 def write_encoder(directory: Path, network: keras.Model, card: Mapping[str, Any]) -> None:
@@ -34,7 +60,7 @@ def write_encoder(directory: Path, network: keras.Model, card: Mapping[str, Any]
     network : keras.Model
         Trunk and the layer ``logit``.
     card : mapping
-        At least ``architecture, signal_chain, leads, targets, trained_on, licence, metrics``.
+        At least ``architecture, signal_chain, leads, targets, trained_on, licence``.
 
     Raises
     ------
@@ -82,19 +108,6 @@ def register_encoder(directory: Path) -> None:
         **{name: card[name] for name in shown},
     }
     _write_json(path, registry)
-
-
-def restored(network: keras.Model) -> list[np.ndarray]:
-    """Return the weights of a network as they are after storage: rounded to float16.
-
-    For ``set_weights``, to measure what the rounding changes.
-    """
-    return [
-        weight.astype("float16").astype(weight.dtype)
-        if np.issubdtype(weight.dtype, np.floating)
-        else weight
-        for weight in network.get_weights()
-    ]
 
 
 def sha256_of(path: Path) -> str:
