@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def open_corpus(name: str, data_root: str | Path, store: Path) -> Corpus:
         If the name is another.
     """
     if name == "mirror":
-        return read_mirror(data_root)
+        return read_mirror(data_root or os.environ.get("ECG_DATA_ROOT", ""))
     if name == "ptbxl":
         return read_ptbxl_corpus(locate_dataset("ptbxl", data_root), store)
     raise ValueError(f"corpus must be mirror or ptbxl, got {name!r}. Choose one.")

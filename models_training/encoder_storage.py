@@ -116,13 +116,12 @@ def sha256_of(path: Path) -> str:
 
 
 def _half(weight: np.ndarray, layer: str) -> np.ndarray:
-    half = weight.astype("float16")
-    if not np.isfinite(half).all():
+    if not np.abs(weight).max(initial=0.0) <= np.finfo("float16").max:  # NaN fails too
         raise ValueError(
             f"weights of {layer} must be finite and below 65504 to be stored as float16, got "
             f"{np.abs(weight).max():g}. Train again with more weight decay."
         )
-    return half
+    return weight.astype("float16")
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

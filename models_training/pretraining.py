@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Pretrainer:
             keras.config.set_dtype_policy(before)
         weights = np.array([*data.label_weights, *data.measure_weights], "float32")
         optimizer = FlatAdamW(settings.learning_rate, weight_decay=settings.weight_decay)
-        self.network.compile(optimizer, _ColumnsLoss(self.n_labels, weights), jit_compile=False)
+        self.network.compile(optimizer, columns_loss(self.n_labels, weights), jit_compile=False)
         optimizer.build(self.network.trainable_variables)
         self.average = WeightAverage("ema")
 
@@ -177,21 +177,27 @@ def _network(n_targets: int, settings: PretrainingSettings) -> keras.Model:
     return keras.Model(ecg, logit, name=f"{architecture.name}_encoder")
 
 
-class _ColumnsLoss:
-    """Weighted sum of cross-entropies and squared errors; an unknown target costs nothing."""
+def columns_loss(n_labels: int, weights: np.ndarray) -> Callable[[Any, Any], Any]:
+    """Return the weighted sum of cross-entropies and squared errors of each record, (batch,).
 
-    __name__ = "columns_loss"
+    Parameters
+    ----------
+    n_labels : int
+        Columns with cross-entropy; the others have the squared error, cut at 9.
+    weights : float32 array of shape (n_targets,)
+        Of the columns. An unknown target (NaN) costs nothing.
+    """
 
-    def __init__(self, n_labels: int, weights: np.ndarray) -> None:
-        self.n_labels, self.weights = n_labels, weights
-
-    def __call__(self, y_true: Any, output: Any) -> Any:
+    def loss(y_true: Any, output: Any) -> Any:
         is_known = ops.logical_not(ops.isnan(y_true))
-        target, n = ops.where(is_known, y_true, 0.0), self.n_labels
-        entropy = ops.binary_crossentropy(target[:, :n], output[:, :n], from_logits=True)
-        error = ops.minimum(ops.square(output[:, n:] - target[:, n:]), _FARTHEST_SD**2)
-        cost = ops.where(is_known, ops.concatenate([entropy, error], axis=1), 0.0)
-        return ops.sum(cost * self.weights, axis=1)
+        target: Any = ops.where(is_known, y_true, 0.0)
+        label, measure = target[:, :n_labels], target[:, n_labels:]
+        entropy = ops.binary_crossentropy(label, output[:, :n_labels], from_logits=True)
+        error = ops.square(ops.subtract(output[:, n_labels:], measure))
+        cost = ops.concatenate([entropy, ops.minimum(error, _FARTHEST_SD**2)], axis=1)
+        return ops.sum(ops.multiply(ops.where(is_known, cost, 0.0), weights), axis=1)
+
+    return loss
 
 
 def _values(variables: Sequence[Any]) -> list[np.ndarray]:
