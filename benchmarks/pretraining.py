@@ -2,6 +2,7 @@
 
     python benchmarks/pretraining.py --architecture resnet50 --held-out 7,8
     python benchmarks/pretraining.py --architecture random_kernels --held-out 1,2 3,4 5,6 7,8
+    python benchmarks/pretraining.py --encoder ptbxl_resnet50 --corpus ptbxl --held-out 10
 
 Trains on folds 1 to 8 without the held-out ones (a group each), scores those, and prints the
 macro-AUROC over the five superclasses with the interval of resampled patients, and the difference
@@ -66,6 +67,23 @@ def scores_of_random_kernels(corpus: Corpus, rows: dict[str, np.ndarray], folder
     write_scores(folder, ridge.predict(x_test), corpus, rows["test"])
 
 
+def scores_of_stored(corpus: Corpus, rows: dict[str, np.ndarray], folder: Path, options) -> None:
+    """Score `rows["test"]` with a stored encoder, unless it was trained on any of them."""
+    from models_training.pretrained import load_pretrained
+    from models_training.pretraining import stored_probabilities
+
+    encoder = load_pretrained(options.encoder)
+    trained = set(encoder.card["trained_on"]["record_ids"])
+    seen = trained & set(corpus.records["record_id"].iloc[rows["test"]])
+    if seen:
+        raise SystemExit(
+            f"held-out folds must hold no ECG the encoder was trained on, got {len(seen)}. "
+            f"It was trained on folds {encoder.card['trained_on']['folds']}."
+        )
+    found = stored_probabilities(encoder, corpus.signals[rows["test"]])
+    write_scores(folder, found[CLASSES].to_numpy(), corpus, rows["test"])
+
+
 def write_scores(folder: Path, scores: np.ndarray, corpus: Corpus, rows: np.ndarray) -> None:
     """Write what `compare` reads."""
     table = pd.DataFrame(scores, columns=CLASSES)
@@ -108,6 +126,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="resnet50")
     parser.add_argument("--width", type=int, default=0, help="0: the family's own")
     parser.add_argument("--epochs", type=int, default=0, help="0: as the shipped encoder")
+    parser.add_argument("--encoder", default="", help="a stored encoder, instead of training one")
     parser.add_argument("--held-out", nargs="+", default=["7,8"], help="groups of folds")
     parser.add_argument("--corpus", default="mirror", choices=["mirror", "ptbxl"])
     parser.add_argument("--data-root", default=os.environ.get("ECG_DATA_ROOT", ""))
@@ -117,15 +136,18 @@ def main() -> None:
     fold = corpus.records["fold"].to_numpy()
     width = f"_width{options.width}" if options.width else ""
     options.name = f"{options.architecture}{width}"
-    is_kernels = options.architecture == "random_kernels"
-    train_and_score = scores_of_random_kernels if is_kernels else scores_of_encoder
+    score = scores_of_encoder
+    if options.architecture == "random_kernels":
+        score = scores_of_random_kernels
+    if options.encoder:
+        options.name, score = Path(options.encoder).name, scores_of_stored
     for held_out in options.held_out:
         is_test = np.isin(fold, [int(part) for part in held_out.split(",")])
         rows = {"train": np.flatnonzero((fold <= 8) & ~is_test), "test": np.flatnonzero(is_test)}
         folder = options.output / options.name / held_out.replace(",", "-")
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "scores.csv").exists():
-            train_and_score(corpus, rows, folder, options)
+            score(corpus, rows, folder, options)
         compare(corpus, held_out, options.output)
 
 

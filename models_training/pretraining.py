@@ -28,9 +28,10 @@ from models_training.fold_store import Checkpoint
 from models_training.inputs import ECG_INPUT
 from models_training.mixing import mixed, mixup_shares
 from models_training.optimizers import FlatAdamW
-from models_training.pretraining_recipe import PretrainingData, PretrainingSettings
+from models_training.pretrained import Pretrained, transfer
+from models_training.pretraining_recipe import MEASURES, PretrainingData, PretrainingSettings
 from models_training.schedules import rate_share
-from models_training.settings import resolved_precision
+from models_training.settings import ArchitectureSettings, resolved_precision
 from models_training.weight_averaging import WeightAverage
 
 _FARTHEST_SD = 3.0  # a measure farther off than this pulls no harder
@@ -57,7 +58,7 @@ class Pretrainer:
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(resolved_precision(settings.precision))
         try:
-            self.network = _network(self.n_labels + data.measures.shape[1], settings)
+            self.network = _network(len(data.target_names), settings.architecture, settings.seed)
         finally:
             keras.config.set_dtype_policy(before)
         weights = np.array([*data.label_weights, *data.measure_weights], "float32")
@@ -166,11 +167,30 @@ class Pretrainer:
         return expit(np.asarray(found, "float64")[:, : self.n_labels])
 
 
-def _network(n_targets: int, settings: PretrainingSettings) -> keras.Model:
+def stored_probabilities(encoder: Pretrained, signals: np.ndarray) -> pd.DataFrame:
+    """Return what a stored encoder says of ECGs, one column a target; measures are left out.
+
+    Parameters
+    ----------
+    encoder : Pretrained
+        With its last layer; `models_training.pretrained.load_pretrained`.
+    signals : float32 array of shape (n, n_samples, 12)
+        Through the signal chain of its card, each lead with mean 0 and SD 1 over the record.
+    """
+    targets = encoder.card["targets"]
+    sizes = encoder.card["architecture"]
+    sizes = {**sizes, "stage_blocks": tuple(sizes["stage_blocks"])}
+    network = _network(len(targets), ArchitectureSettings(**sizes))
+    transfer(encoder, network)
+    found = np.asarray(network.predict(signals, batch_size=64, verbose=0), "float64")
+    labels = pd.DataFrame(expit(found), columns=targets)
+    return labels.drop(columns=[name for name in MEASURES if name in labels])
+
+
+def _network(n_targets: int, architecture: ArchitectureSettings, seed: int = 0) -> keras.Model:
     """Return the trunk for scaled ECGs of any length, dropout and one linear layer."""
-    keras.utils.set_random_seed(settings.seed)
+    keras.utils.set_random_seed(seed)
     ecg = keras.Input((None, 12), name=ECG_INPUT)
-    architecture = settings.architecture
     features = ARCHITECTURES[architecture.name].trunk(ecg, architecture)
     features = keras.layers.Dropout(architecture.dropout, name="dropout")(features)
     logit = keras.layers.Dense(n_targets, name="logit", dtype="float32")(features)

@@ -11,6 +11,8 @@ import pandas as pd
 from models_training.augmentations import AugmentationSettings
 from models_training.settings import ArchitectureSettings
 
+MEASURES = ["age_years"]
+
 
 @dataclass(frozen=True)
 class PretrainingData:
@@ -64,7 +66,7 @@ def multi_task_data(
         signals=signals,
         labels=labels.assign(is_male=records["is_male"]).astype("float32"),
         label_weights=weights,
-        measures=records[["age_years"]].astype("float32"),
+        measures=records[MEASURES].astype("float32"),
         measure_weights=[0.2],
     )
 

@@ -11,7 +11,7 @@ import pytest
 from models_training.embeddings import trunk_of
 from models_training.encoder_storage import encoder_card, register_encoder, write_encoder
 from models_training.pretrained import PretrainedError, load_pretrained, transfer
-from models_training.pretraining import Pretrainer, columns_loss
+from models_training.pretraining import Pretrainer, columns_loss, stored_probabilities
 from models_training.pretraining_recipe import multi_task_data, recipe
 from models_training.settings import ArchitectureSettings
 
@@ -125,6 +125,9 @@ def test_an_encoder_is_stored_at_half_size_and_scores_as_before(trained, data, t
     fresh = Pretrainer(data, tiny(seed=7))
     transfer(encoder, fresh.network)
     np.testing.assert_allclose(fresh.predict(np.arange(N)), before, atol=2e-3)
+    alone = stored_probabilities(encoder, data.signals)
+    assert list(alone) == ["class_A", "rare", "is_male"]
+    np.testing.assert_allclose(alone, before, atol=2e-3)
     assert encoder.card["targets"] == ["class_A", "rare", "is_male", "age_years"]
     assert encoder.card["architecture"]["normalisation"] == "record"
     with np.load(tmp_path / "tiny" / "weights.npz") as arrays:
