@@ -57,7 +57,8 @@ def run_lab(options: argparse.Namespace) -> Path:
     run, step = Artifacts(folder), Step(stage)
     header = {}  # a lab that reads a run belongs to it, and leaves what is said of that run
     if not stage.requires:
-        about = f"Lab {options.lab}; everything is simulated."
+        simulated = "; everything is simulated" if "n_simulations" in values else ""
+        about = f"Lab {options.lab}{simulated}."
         header = {"name": run.directory.name, "about": about}
     Runner(run, {stage.notebook: values}, header, reuse=not options.no_reuse).execute([step])
     return run.directory / step.outputs[1]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workflow.artifacts import PROJECT_ROOT, Artifacts
+from workflow.lab_parameters import PretrainingParameters
 from workflow.parameters import (
     MAPPINGS,
     VARIANTS,
@@ -139,6 +140,14 @@ LABS = (
         LabParameters,
         (),
         ("simulation/figures/2_shares.csv", "simulation/figures/4_intervals.csv"),
+    ),
+    Stage(
+        "",
+        "labs/pretrain_encoder",
+        "encoder",
+        PretrainingParameters,
+        (),
+        ("encoder/auroc.csv", "encoder/history.csv"),
     ),
     Stage("", "labs/ladder", "ladder", LadderParameters, _DATA, ("ladder",)),
 )

@@ -63,7 +63,7 @@ def read_ptbxl(directory: Path, *, target: str = "", source_rate_hz: int = 0) ->
         )
     problems = Problems()
     table = read_table(directory, _TABLE, [*_COLUMNS, *_FILES.values()], problems)
-    statements = _statements(directory, problems)
+    statements = superclass_of_statements(directory, problems)
     problems.raise_if_any()
     target, *labels = split_targets(target or "MI")
     codes = {name: _codes_for(name, statements) for name in (target, *labels)}
@@ -100,7 +100,7 @@ def _is_in_report(codes: set[str], listed: pd.Series) -> pd.Series:
     return listed.map(lambda found: str(int(bool(codes & found))))
 
 
-def _statements(directory: Path, problems: Problems) -> dict[str, str]:
+def superclass_of_statements(directory: Path, problems: Problems) -> dict[str, str]:
     """Return the diagnostic superclass of each statement; empty for form and rhythm."""
     columns = ["description", "diagnostic", "diagnostic_class"]
     table = read_table(directory, _STATEMENTS, columns, problems)
