@@ -159,6 +159,10 @@ class CohortDefinition:
         """Whether outcome, ECGs and covariates are dated."""
         return not self.outcome_column
 
+    def duplicates_policy(self, policy: str) -> str:
+        """Return what becomes of duplicates: the choice made, or this cohort's for ``cohort``."""
+        return self.default_duplicates if policy == "cohort" else policy
+
     @property
     def source_files(self) -> tuple[str, ...]:
         """Tables the cohort is read from."""

@@ -71,6 +71,20 @@ class TargetChoice:
                 f"{self.horizons_days!r}. Example: 90-180-365."
             )
 
+    @classmethod
+    def of(cls, parameters: Any) -> TargetChoice:
+        """Return the choice of the parameters of notebook 01."""
+        names = ("task", "horizons_days", "horizon_days")
+        given = {name: getattr(parameters, name) for name in names}
+        return cls(columns=parameters.target_columns, **given)
+
+    def facts(self, targets: list[dict[str, Any]], parameters: Any) -> dict[str, Any]:
+        """Return what ``describe_dataset`` is told of task and protocol."""
+        names = ("landmark_days", "protocol", "n_folds")
+        found = {name: getattr(parameters, name) for name in names}
+        found["horizon_days"] = self.outcome_horizon_days
+        return found | {"task": self.task, "targets": targets}
+
     @property
     def horizons(self) -> list[int]:
         """Horizons of the time to the event in days; none for other tasks."""

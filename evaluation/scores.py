@@ -84,17 +84,19 @@ def _check_outcomes(predictions: pd.DataFrame) -> None:
     is_unknown = y_true.isna()
     has_follow_up = {"event", "duration_days"} <= set(predictions.columns)
     is_allowed = is_unknown & has_follow_up & (predictions["role"] == "test")
+    is_allowed &= predictions["horizon_days"] > 0
     is_bad = ~(y_true.isin((0, 1)).fillna(False).astype(bool) | is_allowed)
     if is_bad.any():
         raise ValueError(
             f"y_true must be 0 or 1, got {y_true[is_bad].iloc[0]} {_first(predictions, is_bad)}. "
             "It may be missing only in test rows of patients censored before the horizon."
         )
-    if not has_follow_up or not (predictions["horizon_days"] > 0).all():
+    if not has_follow_up:
         return
     expected = status_at_horizon(predictions)
     is_bad = (y_true.astype("Int8") != expected).fillna(False) | (is_unknown != expected.isna())
-    is_bad &= predictions["event"].notna()  # a cohort without dates beside one with
+    # a target without a horizon, or a cohort without dates, beside one with
+    is_bad &= predictions["event"].notna() & (predictions["horizon_days"] > 0)
     if is_bad.any():
         first = predictions.loc[is_bad.to_numpy(dtype=bool)].iloc[0]
         raise ValueError(
@@ -103,6 +105,30 @@ def _check_outcomes(predictions: pd.DataFrame) -> None:
             f"{first['horizon_days']:g} days {_first(predictions, is_bad.astype(bool))}. A "
             "patient censored before the horizon is unknown, never a negative."
         )
+
+
+def with_follow_up(predictions: pd.DataFrame, patients: pd.DataFrame) -> pd.DataFrame:
+    """Return predictions with `event, duration_days` of their patients, where there are any.
+
+    Of a target without a horizon (a diagnosis, a number) the follow-up tells nothing: missing.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        `patient_id, horizon_days` and more.
+    patients : pandas.DataFrame
+        `patient_id` and, for cohorts with dates, `event, duration_days`.
+    """
+    if "event" not in patients:
+        return predictions
+    joined = predictions.merge(patients[["patient_id", "event", "duration_days"]], on="patient_id")
+    has_none = joined["horizon_days"] == 0
+    if not has_none.any():
+        return joined
+    return joined.assign(
+        event=joined["event"].astype("Int8").mask(has_none),
+        duration_days=joined["duration_days"].mask(has_none),
+    )
 
 
 def status_at_horizon(predictions: pd.DataFrame) -> pd.Series:

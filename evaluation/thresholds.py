@@ -6,12 +6,14 @@ functions refuse to look at a test row.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from evaluation.arrays import as_outcome, as_risk, require_columns
 from evaluation.discrimination import counts_above
-from evaluation.scores import TRAINING_ROLES
+from evaluation.scores import TRAINING_ROLES, patient_scores
 
 RULES = ("youden", "sensitivity", "specificity")
 FOLD_KEYS = ["target", "variant", "repeat", "fold"]
@@ -96,6 +98,35 @@ def choose_threshold(
         return float(thresholds[np.flatnonzero(sensitivity >= target - 1e-12)[0]])
     reached = np.flatnonzero(specificity >= target - 1e-12)
     return float(thresholds[reached[-1]] if reached.size else np.nextafter(thresholds[0], 2.0))
+
+
+def card_threshold(predictions: pd.DataFrame, target: str) -> dict[str, Any]:
+    """Return the threshold for a model's card: Youden's, of training patients left out of it.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Of one variant, all targets; see :func:`evaluation.scores.patient_scores`.
+    target : str
+        The one that decides; empty where a number is predicted: then there is no threshold.
+
+    Returns
+    -------
+    dict
+        `value, rule, chosen_on, n_patients, target`; the value is None without a decision.
+    """
+    about = {"value": None, "rule": "none", "chosen_on": "nobody", "n_patients": 0, "target": ""}
+    if not target:
+        return about
+    inner = predictions[(predictions["target"] == target) & (predictions["role"] == "validation")]
+    inner = patient_scores(inner)
+    about |= {"value": float(choose_threshold(inner, rule="youden")), "rule": "youden"}
+    n_patients = int(inner["patient_id"].nunique())
+    return about | {
+        "chosen_on": "inner validation patients",
+        "n_patients": n_patients,
+        "target": target,
+    }
 
 
 def choose_thresholds(

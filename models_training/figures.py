@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from models_training.clinical_model import ClinicalModel
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"  # Okabe-Ito
+# Metric of a head: its name, that of a model which knows nothing, and the lowest value shown.
+_METRICS = {"val_auroc": ("AUROC", 0.5, 0.0), "val_r2": ("R²", 0.0, -0.5)}
 
 
 def plot_history(history: pd.DataFrame, *, title: str) -> Figure:
@@ -28,19 +30,21 @@ def plot_history(history: pd.DataFrame, *, title: str) -> Figure:
 def _epochs(history: pd.DataFrame, title: str) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), layout="constrained")
     keys = [name for name in ("repeat", "fold", "seed") if name in history]
+    metric = next(name for name in _METRICS if name in history)
     for number, (_, fold) in enumerate(history.groupby(keys)):
         label = ("training", "validation") if number == 0 else (None, None)
         axes[0].plot(fold["epoch"], fold["loss"], color=GREY, lw=1, alpha=0.8, label=label[0])
         axes[0].plot(fold["epoch"], fold["val_loss"], color=BLUE, lw=1.6, alpha=0.8, label=label[1])
         best = fold[fold["is_kept"]].iloc[0]
         axes[0].plot(best["epoch"], best["val_loss"], "o", color=ORANGE, ms=6)
-        axes[1].plot(fold["epoch"], fold["val_auroc"], color=BLUE, lw=1.4, alpha=0.7)
-        axes[1].plot(best["epoch"], best["val_auroc"], "o", color=ORANGE, ms=6)
+        axes[1].plot(fold["epoch"], fold[metric], color=BLUE, lw=1.4, alpha=0.7)
+        axes[1].plot(best["epoch"], best[metric], "o", color=ORANGE, ms=6)
     axes[1].plot([], [], "o", color=ORANGE, label="kept")
-    axes[1].axhline(0.5, color=GREY, ls=":", lw=1)
-    axes[0].set(xlabel="epoch", ylabel="log loss", title="Loss")
-    axes[1].set(xlabel="epoch", ylabel="AUROC of validation patients", title="Validation AUROC")
-    axes[1].set_ylim(0, 1)
+    name, chance, lowest = _METRICS[metric]
+    axes[1].axhline(chance, color=GREY, ls=":", lw=1)
+    axes[0].set(xlabel="epoch", ylabel="loss", title="Loss")
+    axes[1].set(xlabel="epoch", ylabel=f"{name} of validation patients", title=f"Validation {name}")
+    axes[1].set_ylim(min(lowest, history[metric].min()), 1)
     n_folds = history.groupby(["repeat", "fold"]).ngroups
     figure.suptitle(f"{title}, {n_folds} fold{'s' if n_folds > 1 else ''}")
     for ax in axes:
@@ -51,7 +55,9 @@ def _epochs(history: pd.DataFrame, title: str) -> Figure:
 
 def _penalties(history: pd.DataFrame, title: str) -> Figure:
     figure, ax = plt.subplots(figsize=(6, 3.8), layout="constrained")
-    for number, (_, fold) in enumerate(history.groupby(["repeat", "fold"])):
+    for number, (_, fold) in enumerate(
+        history.groupby([name for name in ("repeat", "fold", "target") if name in history])
+    ):
         ax.plot(fold["penalty_c"], fold["val_loss"], color=BLUE, lw=1.4, alpha=0.7)
         best = fold.loc[fold["val_loss"].idxmin()]
         label = "chosen" if number == 0 else None

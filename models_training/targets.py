@@ -38,3 +38,15 @@ def target_outcomes(patients: pd.DataFrame, targets: Targets) -> np.ndarray:
     if targets[0]["kind"] == "time_to_event":
         return status_at(values[:, 0], values[:, 1], [item["horizon_days"] for item in targets])
     return values
+
+
+def main_target(targets: Targets) -> str:
+    """Return the name of the target a decision is about; empty where numbers are predicted.
+
+    It is the first outcome, or that of the longest horizon.
+    """
+    outcomes = [item for item in targets if item["kind"] != "continuous"]
+    if not outcomes:
+        return ""
+    is_time_to_event = outcomes[0]["kind"] == "time_to_event"
+    return str(outcomes[-1 if is_time_to_event else 0]["name"])

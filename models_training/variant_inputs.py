@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 # Age, LVEF, LGE presence and type, pathogenic variant: fixed before any data were seen.
 PRESPECIFIED = ("age_years", "lvef_percent", "lge_present", "lge_pattern", "pathogenic_variant")
@@ -13,13 +14,17 @@ def prespecified_columns(columns: Sequence[str]) -> list[str]:
     return [name for name in columns if name.split("=")[0] in PRESPECIFIED]
 
 
-def skipped_variants(columns: Sequence[str]) -> dict[str, str]:
+def skipped_variants(
+    columns: Sequence[str], targets: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, str]:
     """Return the variants a cohort cannot serve, with the reason.
 
     Parameters
     ----------
     columns : sequence of str
         Encoded covariates of the cohort.
+    targets : sequence of mappings
+        ``kind`` of what is predicted.
     """
     found: dict[str, str] = {}
     if "age_years" not in columns:
@@ -28,6 +33,8 @@ def skipped_variants(columns: Sequence[str]) -> dict[str, str]:
         found["ecg_covariates"] = "the cohort has no covariates."
     if not prespecified_columns(columns):
         found["clinical"] = "the cohort has none of the clinical model's covariates."
+    if any(item["kind"] == "continuous" for item in targets):
+        found["clinical"] = "a number is predicted, and the clinical model is one of outcomes."
     return found
 
 

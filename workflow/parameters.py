@@ -79,7 +79,18 @@ class PreparationParameters:
         choices=("exclude", "positive", "negative"),
     )
     target: str = parameter(
-        "", "label of a public cohort, such as MI or death; empty: the cohort's default"
+        "", "label of a public cohort, such as MI, or several: MI,STTC; empty: its default"
+    )
+    task: str = parameter(
+        "binary",
+        "what is predicted",
+        choices=("binary", "several", "regression", "time_to_event"),
+    )
+    target_columns: str = parameter(
+        "", "covariates to predict, joined by commas (several, regression); not seen"
+    )
+    horizons_days: str = parameter(
+        "", "horizons such as 90-180-365 (time_to_event only); the last: outcome's"
     )
     source_rate_hz: int = parameter(
         0, "which published files, 100 or 500 (ptbxl only); 0: the default", minimum=0

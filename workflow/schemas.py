@@ -28,7 +28,7 @@ _PREDICTIONS = {
     "variant": "text",
     "target": "text",
     "horizon_days": "integer",
-    "y_true": "integer",
+    "y_true": "number",
     "y_score": "number",
 }
 _METRICS = {

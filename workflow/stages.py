@@ -313,10 +313,16 @@ def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str
     inputs = {"ecg": signal[None]}
     if names:
         inputs["covariates"] = np.array([[values[name] for name in names]], dtype="float32")
-    risk = float(network_scores(model, inputs, n_crops=card.get("n_crops", 1)).item())
-    threshold = card["threshold"]["value"]
-    return {
-        "risk": round(risk, 4),
+    found = np.ravel(network_scores(model, inputs, n_crops=card.get("n_crops", 1)))
+    # A card without targets is older than models of several.
+    targets = card.get("targets") or [{"name": card["target"], "kind": "binary"}]
+    scores = {item["name"]: float(value) for item, value in zip(targets, found, strict=True)}
+    decided = card["threshold"].get("target") or targets[0]["name"]
+    risk, threshold = scores[decided], card["threshold"]["value"]
+    first = {"risk": round(risk, 4)} if targets[0]["kind"] != "continuous" else {}
+    if len(scores) > 1 or not first:
+        first["scores"] = {name: round(value, 4) for name, value in scores.items()}
+    return first | {
         "target": card["target"],
         "horizon_days": card["horizon_days"],
         "threshold": threshold,
