@@ -13,7 +13,7 @@ from models_training.clinical_model import fit_clinical
 from models_training.clinical_process import PENALTIES, fit_processes, fold_samples
 from models_training.inputs import TrainingData
 from models_training.prediction_rows import prediction_rows, with_place
-from models_training.targets import Targets, target_outcomes
+from models_training.targets import Targets, main_target, target_outcomes
 from models_training.variant_fit import FITTED_ROLES, VariantFit
 
 
@@ -36,18 +36,30 @@ def fit_clinical_variant(
     -------
     VariantFit
         Predictions and history of all outcomes; the model kept is that of the first outcome, or of
-        the longest horizon.
+        the longest horizon. ``about`` names targets with too few events to be fitted, and why.
+
+    Raises
+    ------
+    ValueError
+        If that model cannot be fitted.
     """
     if not targets:
         return _fit_outcome(data, splits, ())
-    truth, fits = target_outcomes(data.patients, targets), []
+    truth, fits, unfitted = target_outcomes(data.patients, targets), [], {}
     for number, item in enumerate(targets):
         outcome = pd.array(truth[:, number].astype("float64"), dtype="Int8")
         patients = data.patients.assign(outcome=outcome)
         one = replace(data, patients=patients, target_table=None)
-        fits.append(_fit_outcome(one, splits, [item]))
-    main = fits[-1] if targets[0]["kind"] == "time_to_event" else fits[0]
-    histories = [fit.history.assign(target=t["name"]) for fit, t in zip(fits, targets, strict=True)]
+        try:
+            fits.append((item["name"], _fit_outcome(one, splits, [item])))
+        except ValueError as error:  # too few events by an early horizon, or of a rare outcome
+            unfitted[item["name"]] = str(error)
+    if main_target(targets) in unfitted:
+        raise ValueError(unfitted[main_target(targets)])
+    main = dict(fits)[main_target(targets)]
+    main.about["unfitted_targets"] = unfitted
+    histories = [fit.history.assign(target=name) for name, fit in fits]
+    fits = [fit for _, fit in fits]
     main.history = pd.concat(histories, ignore_index=True) if len(fits) > 1 else main.history
     main.predictions = pd.concat([fit.predictions for fit in fits], ignore_index=True)
     for key in main.fitted_on:
