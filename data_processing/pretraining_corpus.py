@@ -160,13 +160,15 @@ def read_ptbxl_corpus(directory: Path, store: Path) -> Corpus:
     paths = [directory / name for name in table["filename_hr"]]
     if not store.exists() or len(np.load(store, mmap_mode="r")) != len(paths):
         store.parent.mkdir(parents=True, exist_ok=True)
+        aside = store.with_name(f".aside-{store.name}")  # renamed when whole
         scaled = np.lib.format.open_memmap(
-            store, "w+", "float32", (len(paths), CHAIN.n_samples, len(LEADS))
+            aside, "w+", "float32", (len(paths), CHAIN.n_samples, len(LEADS))
         )
         for row, path in enumerate(paths):
             ecg = wfdb_files.read(path.with_suffix(".hea"))
             scaled[row] = scaled_by_record(CHAIN.apply(ecg.signal_mv, ecg.rate_hz))
         scaled.flush()
+        aside.replace(store)
     hashes = [hashlib.sha256(path.with_suffix(".dat").read_bytes()).hexdigest() for path in paths]
     return _corpus("ptbxl", np.load(store, mmap_mode="r"), table, classes, hashes)
 
