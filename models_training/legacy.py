@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +62,9 @@ def load_legacy(path: Path) -> keras.Model:
                 "project."
             )
     try:
-        model: Any = keras.models.load_model(path, compile=False, safe_mode=True)
+        with warnings.catch_warnings():  # on spellings of Keras 2 that Keras 3 still reads
+            warnings.simplefilter("ignore", UserWarning)
+            model: Any = keras.models.load_model(path, compile=False, safe_mode=True)
     except (TypeError, ValueError, KeyError, NotImplementedError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise LegacyError(
