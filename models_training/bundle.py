@@ -104,7 +104,7 @@ def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
     """
     import keras
 
-    from models_training.layers import TrainingScale
+    from models_training.layers import CUSTOM_OBJECTS
 
     directory = Path(directory)
     card = load_card(directory)
@@ -124,7 +124,7 @@ def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         )
     _refuse_code(path)
     model: Any = keras.models.load_model(
-        path, custom_objects={"TrainingScale": TrainingScale}, compile=False, safe_mode=True
+        path, custom_objects=CUSTOM_OBJECTS, compile=False, safe_mode=True
     )
     return model, card
 

@@ -83,7 +83,7 @@ def frozen_scores(directory: Path, data: TrainingData) -> pd.DataFrame:
         one risk. A number, not a draw: twice gives the same.
     """
     table = data.records[["record_id", "patient_id"]].reset_index(drop=True)
-    table["y_true"] = data.y_true.astype(int)
+    table["y_true"] = data.y_true[:, 0].astype(int)
     if load_card(directory)["model_file"] == CLINICAL_FILE:
         model, _ = load_clinical(directory)
         return table.assign(y_score=expit(model.logits(data.covariates))[data.patient_row])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 ECG_INPUT, COVARIATE_INPUT = "ecg", "covariates"
+Inputs = dict[str, np.ndarray]
+BatchTransform = Callable[[Inputs, np.random.Generator], Inputs]
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,16 @@ class TrainingData:
         is unknown: such patients are scored, and nothing is fitted on them.
     covariates : DataFrame
         Encoded covariates, one row for each of `patients`; no columns for none.
+    target_table : DataFrame, optional
+        What a head of its own predicts: one row for each of `patients`, one numeric column a
+        target, missing where unknown. By default the column ``outcome``.
     """
 
     signals: np.ndarray
     records: pd.DataFrame
     patients: pd.DataFrame
     covariates: pd.DataFrame
+    target_table: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         """Check that the tables belong together."""
@@ -41,13 +47,26 @@ class TrainingData:
                 f"records must belong to patients of the cohort, got {int(unknown.sum())} that do "
                 "not. Pass the tables of one run."
             )
-        if len(self.covariates) != len(self.patients):
-            raise ValueError(
-                f"covariates must have one row for each of the {len(self.patients)} patients, "
-                f"got {len(self.covariates)}. Encode the same patients."
-            )
-        if self.patients["outcome"].isna().all():
-            raise ValueError("outcome must be known for some patients, got missing ones only.")
+        for name, table in (("covariates", self.covariates), ("target_table", self.target_table)):
+            if table is not None and len(table) != len(self.patients):
+                raise ValueError(
+                    f"{name} must have one row for each of the {len(self.patients)} patients, "
+                    f"got {len(table)}. Encode the same patients."
+                )
+        if np.isnan(self.targets).all():
+            names = ", ".join(self.target_names)
+            raise ValueError(f"{names} must be known for some patients, got missing ones only.")
+
+    @property
+    def target_names(self) -> list[str]:
+        """Names of the targets, in the order of `targets`."""
+        return ["outcome"] if self.target_table is None else list(self.target_table.columns)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Targets of each patient, (n_patients, n_targets), float32; NaN where unknown."""
+        table = self.patients[["outcome"]] if self.target_table is None else self.target_table
+        return table.to_numpy("float32", na_value=np.nan)
 
     @property
     def patient_row(self) -> np.ndarray:
@@ -57,15 +76,15 @@ class TrainingData:
 
     @property
     def y_true(self) -> np.ndarray:
-        """Outcome of each record's patient, (n_records,), float32; NaN where it is unknown."""
-        return self.patients["outcome"].to_numpy("float32", na_value=np.nan)[self.patient_row]
+        """Targets of each record's patient, (n_records, n_targets), float32; NaN where unknown."""
+        return self.targets[self.patient_row]
 
     @property
     def is_labelled(self) -> np.ndarray:
-        """Whether each record's patient has a known outcome, (n_records,)."""
-        return np.isfinite(self.y_true)
+        """Whether any target of each record's patient is known, (n_records,)."""
+        return np.any(np.isfinite(self.y_true), axis=1)
 
-    def inputs(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+    def inputs(self, rows: np.ndarray) -> Inputs:
         """Return the network's inputs for some records."""
         found = {ECG_INPUT: np.asarray(self.signals[self.records["signal_row"].to_numpy()[rows]])}
         if self.covariates.shape[1]:
@@ -93,6 +112,11 @@ class EpochBatches:
         Random ECGs of a patient an epoch; 0 = all, each weighted by 1 / n of its patient.
     seed : sequence of int
         Order and choice are a function of it and of the epoch, not of what ran before.
+    y_true : array of shape (n_records, n_columns), optional
+        What the loss takes for each record of the cohort; by default the targets as they are.
+    transform : callable, optional
+        Changes the inputs of a batch at random; its generator is a function of seed, epoch and
+        number of the batch.
     """
 
     def __init__(
@@ -103,13 +127,16 @@ class EpochBatches:
         batch_size: int,
         records_per_patient: int,
         seed: Sequence[int],
+        y_true: np.ndarray | None = None,
+        transform: BatchTransform | None = None,
     ) -> None:
         self.data, self.rows, self.batch_size = data, np.asarray(rows), batch_size
         self.records_per_patient, self.seed = records_per_patient, list(seed)
+        self.transform = transform
         patient = data.patient_row[self.rows]
         _, code, count = np.unique(patient, return_inverse=True, return_counts=True)
         self._code, self._weight = code, 1.0 / count[code]
-        self._y_true = data.y_true
+        self._y_true = data.y_true if y_true is None else y_true
         n_unknown = int((~data.is_labelled[self.rows]).sum())
         if n_unknown:
             raise ValueError(
@@ -137,8 +164,8 @@ class EpochBatches:
         """Return the batches of an epoch."""
         return -(-len(self._order) // self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-        """Return inputs, outcomes (batch_size, 1) and weights (batch_size,) of a batch."""
+    def __getitem__(self, index: int) -> tuple[Inputs, np.ndarray, np.ndarray]:
+        """Return inputs, targets (batch_size, n_columns) and weights (batch_size,) of a batch."""
         first = index * self.batch_size
         part = self._order[first : first + self.batch_size]
         weight = np.zeros(self.batch_size, "float32")
@@ -146,4 +173,8 @@ class EpochBatches:
         # One size for all batches, so the graph is traced once; the filling has no weight.
         part = np.concatenate([part, np.resize(self._order, self.batch_size - len(part))])
         rows = self.rows[part]
-        return self.data.inputs(rows), self._y_true[rows][:, None], weight
+        inputs = self.data.inputs(rows)
+        if self.transform is not None:
+            rng = np.random.default_rng([*self.seed, self.epoch, index + 1])
+            inputs = self.transform(inputs, rng)
+        return inputs, self._y_true[rows], weight

@@ -1,4 +1,4 @@
-"""Layers of every network that Keras does not have: scaling with statistics of training rows."""
+"""Layers of every network that Keras does not have; all are in `CUSTOM_OBJECTS`."""
 
 from __future__ import annotations
 
@@ -42,3 +42,20 @@ class TrainingScale(keras.layers.Layer):
         """Write the statistics, shape (n_columns,); a constant column is left unscaled."""
         self.mean.assign(mean)
         self.scale.assign(ops.where(ops.convert_to_tensor(scale) > 0, scale, 1.0))  # pyright: ignore[reportOperatorIssue]
+
+
+@keras.saving.register_keras_serializable(package="ecg_risk")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' own, whose statistics can be frozen while gain and shift stay trainable.
+
+    Whoever changes ``is_frozen`` has the training graph traced again.
+    """
+
+    is_frozen = False
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalise by the batch in training, by the moving statistics where frozen."""
+        return super().call(inputs, training=bool(training) and not self.is_frozen, mask=mask)
+
+
+CUSTOM_OBJECTS = {"TrainingScale": TrainingScale, "BatchNormalization": BatchNormalization}

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from models_training.layers import BatchNormalization
 from models_training.settings import ArchitectureSettings
 
 EXPANSION = 4
@@ -74,11 +75,11 @@ def _bottleneck(
 
 def _pointwise(x: Any, filters: int, name: str, gamma_initializer: str = "ones") -> Any:
     x = keras.layers.Dense(filters, use_bias=False, name=f"{name}_conv")(x)
-    return keras.layers.BatchNormalization(
+    return BatchNormalization(
         momentum=BATCH_NORM_MOMENTUM, gamma_initializer=gamma_initializer, name=f"{name}_bn"
     )(x)
 
 
 def _norm_relu(x: Any, name: str) -> Any:
-    x = keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
+    x = BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")(x)
     return keras.layers.Activation("relu", name=f"{name}_relu")(x)

@@ -145,10 +145,11 @@ def _folds(splits: pd.DataFrame) -> list[tuple[int, int, pd.DataFrame]]:
 def _prediction_rows(
     data: TrainingData, rows: np.ndarray, logits: np.ndarray, role: str, repeat: int, fold: int
 ) -> pd.DataFrame:
-    """Return the predictions of some records."""
+    """Return the predictions of some records, logits of shape (n, 1)."""
     table = data.records.iloc[rows][["record_id", "patient_id"]].reset_index(drop=True)
-    y_true = pd.array(data.y_true[rows].astype("float64"), dtype="Int8")  # NaN becomes <NA>
-    return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=expit(logits))
+    y_true = pd.array(data.y_true[rows, 0].astype("float64"), dtype="Int8")  # NaN becomes <NA>
+    y_score = expit(logits[:, 0])
+    return table.assign(repeat=repeat, fold=fold, role=role, y_true=y_true, y_score=y_score)
 
 
 def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
@@ -162,7 +163,9 @@ def _fit_clinical(data: TrainingData, splits: pd.DataFrame) -> VariantFit:
     for number, key in enumerate(keys):
         train_rows = np.flatnonzero((samples.weights[number] > 0)[row_of])
         test_rows = data.rows_of(tested.get_group(key))
-        inner, logits = found.inner_logits[number][row_of], found.logits[number][row_of]
+        inner, logits = (
+            part[number][row_of][:, None] for part in (found.inner_logits, found.logits)
+        )
         predictions += [
             _prediction_rows(data, train_rows, inner[train_rows], "validation", *key),
             _prediction_rows(data, test_rows, logits[test_rows], "test", *key),
@@ -192,7 +195,8 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
     folds = _folds(splits)
     is_hold_out = len(folds) == 1
     store = directory / FOLDS
-    mark = _fingerprint(data, splits, replace(settings, precision=trainer.precision))
+    facts = (replace(settings, precision=trainer.precision), trainer.started_from)
+    mark = _fingerprint(data, splits, facts)
     histories, predictions, fitted_on = [], [], {}
     n_fits = len(folds) + (not is_hold_out)
     with tqdm(total=n_fits * settings.n_epochs, desc="epochs", unit="epoch") as bar:
@@ -217,7 +221,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
                     for role in ("validation", "test")
                 ]
                 history = history.assign(repeat=repeat, fold=fold)
-                done.write(trainer.network.get_weights(), history, pd.concat(scored))
+                done.write(trainer.model.get_weights(), history, pd.concat(scored))
             else:
                 bar.update(settings.n_epochs)
             histories.append(done.history())
@@ -226,7 +230,7 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
         n_best = history.loc[history.groupby(["repeat", "fold"])["val_loss"].idxmin(), "epoch"]
         about = {"bundle_kind": "hold_out", "n_epochs": int(n_best.median())}
         if is_hold_out:
-            trainer.network.set_weights(FoldStore(store, *folds[0][:2], mark).weights())
+            trainer.model.set_weights(FoldStore(store, *folds[0][:2], mark).weights())
         else:
             about["bundle_kind"] = "refit_all"
             everyone = np.flatnonzero(data.is_labelled)
@@ -241,9 +245,9 @@ def _fit_network(trainer: NetworkTrainer, splits: pd.DataFrame, directory: Path)
     return VariantFit("", [], history, table, fitted_on, ("train",), trainer.model, about)
 
 
-def _fingerprint(data: TrainingData, splits: pd.DataFrame, settings: Any) -> str:
+def _fingerprint(data: TrainingData, splits: pd.DataFrame, facts: Any) -> str:
     """Return a hash of what a fold's result depends on; a stale fold is then never reused."""
-    digest = hashlib.sha256(repr(settings).encode())
+    digest = hashlib.sha256(repr(facts).encode())
     for table in (splits, data.records[["record_id", "patient_id"]]):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     digest.update(repr(list(data.covariates.columns)).encode())

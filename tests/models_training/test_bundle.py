@@ -116,4 +116,4 @@ def test_trainer_and_saved_model_are_one(make_data, tiny):
     rows = np.arange(6)
     logits = trainer.logits(rows)
     risk = np.asarray(trainer.model(data.inputs(rows), training=False))[:, 0]
-    np.testing.assert_allclose(risk, 1 / (1 + np.exp(-logits)), rtol=1e-4)
+    np.testing.assert_allclose(risk, 1 / (1 + np.exp(-logits[:, 0])), rtol=1e-4)
