@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from models_training.layers import BatchNormalization
+from models_training.layers import BatchNormalization, Conv1D
 from models_training.settings import ArchitectureSettings
 
 EXPANSION = 4
@@ -62,7 +62,7 @@ def _bottleneck(
         shortcut = _pointwise(x, filters * EXPANSION, f"{name}_0")
     y = _pointwise(x, filters, f"{name}_1")
     y = keras.layers.Activation("relu", name=f"{name}_1_relu")(y)
-    y = keras.layers.Conv1D(
+    y = Conv1D(
         filters, settings.kernel_samples, padding="same", use_bias=False, name=f"{name}_2_conv"
     )(y)
     y = _norm_relu(y, f"{name}_2")
