@@ -126,7 +126,7 @@ def _shape_of(network: TorchResNet50, name: str) -> torch.Size:
     return (dict(network.named_parameters()) | dict(network.named_buffers()))[name].shape
 
 
-def training_step(network: nn.Module, *, autocast: bool) -> Callable[..., float]:
+def training_step(network: nn.Module, autocast: bool) -> Callable[..., float]:
     """Return a function from ECGs and outcomes to the loss of one AdamW step."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-2, fused=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,9 +61,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         is_plain = self.scale and self.center and self.axis in (-1, len(inputs.shape) - 1)
         if not (by_batch and self.trainable and is_plain and mask is None and _is_tensorflow()):
             return super().call(inputs, training=by_batch, mask=mask)
-        n_values = math.prod(inputs.shape[1:-1]) * ops.shape(inputs)[0]
-        flat = ops.reshape(ops.cast(inputs, "float32"), (n_values, inputs.shape[-1]))
-        weights = (ops.convert_to_tensor(weight) for weight in (self.gamma, self.beta))
+        flat = ops.reshape(ops.cast(inputs, "float32"), (-1, inputs.shape[-1]))
+        weights = (weight * 1.0 for weight in (self.gamma, self.beta))  # values, not variables
         y, mean, variance = _normalised(flat, *weights, ops.convert_to_tensor(self.epsilon))
         kept = 1.0 - self.momentum
         self.moving_mean.assign(self.momentum * self.moving_mean + kept * mean)
@@ -109,7 +107,7 @@ class Conv1D(keras.layers.Conv1D):
         n_taps = self.kernel_size[0]
         is_plain = self.padding == "same" and n_taps % 2 == 1 and not self.use_bias
         is_plain &= self.strides == self.dilation_rate == (1,) and self.groups == 1
-        is_wide = min(self.filters, inputs.shape[-1]) >= _WIDE
+        is_wide = min(self.filters, inputs.shape[-1]) >= _WIDE and inputs.shape[1] is not None
         if not (training and is_plain and is_wide and _is_tensorflow()):
             return super().call(inputs)
         n_time, side = inputs.shape[1], n_taps // 2
