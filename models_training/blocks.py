@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from models_training.layers import BatchNormalization
+from models_training.fast_layers import BatchNormalization, Conv1D
 
 # The default of 0.99 needs hundreds of steps; small cohorts have tens.
 BATCH_NORM_MOMENTUM = 0.9
@@ -14,7 +14,7 @@ BATCH_NORM_MOMENTUM = 0.9
 
 def convolution(x: Any, filters: int, kernel_samples: int, name: str, *, stride: int = 1) -> Any:
     """Add the convolution ``<name>_conv``, without bias, as long as its input over the stride."""
-    return keras.layers.Conv1D(
+    return Conv1D(
         filters,
         kernel_samples,
         strides=stride,

@@ -155,8 +155,8 @@ def _refuse_code(path: Path) -> None:
             config = json.loads(archive.read("config.json"))
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError):
         raise BundleError(
-            f"{path.name} must be a Keras 3 .keras file, got something else. Legacy .h5 and "
-            "SavedModel files must be exported again with Keras 3."
+            f"{path.name} must be a Keras 3 .keras file, got something else. A legacy .h5 "
+            "model is brought in by `python -m workflow import-legacy`."
         ) from None
     found = sorted(set(_class_names(config)) & set(_CODE_CLASSES))
     if found:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from models_training.fast_layers import BatchNormalization, Conv1D
 from models_training.output_layers import ColumnsOutput, HazardOutput
 from models_training.random_kernels import RandomKernels
 
@@ -48,20 +49,6 @@ class TrainingScale(keras.layers.Layer):
         """Write the statistics, shape (n_columns,); a constant column is left unscaled."""
         self.mean.assign(mean)
         self.scale.assign(ops.where(ops.convert_to_tensor(scale) > 0, scale, 1.0))  # pyright: ignore[reportOperatorIssue]
-
-
-@keras.saving.register_keras_serializable(package="ecg_risk")
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' own, whose statistics can be frozen while gain and shift stay trainable.
-
-    Whoever changes ``is_frozen`` has the training graph traced again.
-    """
-
-    is_frozen = False
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise by the batch in training, by the moving statistics where frozen."""
-        return super().call(inputs, training=bool(training) and not self.is_frozen, mask=mask)
 
 
 @keras.saving.register_keras_serializable(package="ecg_risk")
@@ -114,5 +101,5 @@ def _moments(ecg: Any) -> tuple[Any, Any]:
 
 
 _LAYERS = (TrainingScale, BatchNormalization, RecordScale, LeadAmplitude, RandomKernels)
-_LAYERS += (ColumnsOutput, HazardOutput)
+_LAYERS += (Conv1D, ColumnsOutput, HazardOutput)
 CUSTOM_OBJECTS: dict[str, type[keras.layers.Layer]] = {layer.__name__: layer for layer in _LAYERS}

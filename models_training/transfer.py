@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from models_training.layers import BatchNormalization
+from models_training.fast_layers import BatchNormalization
 
 
 def copy_weights(

@@ -66,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("bundle", help="folder of the model: runs/<run>/02_models/<variant>")
     predict.add_argument("ecg", help="an ECG file, in any format that is read")
     predict.add_argument("--covariates", nargs="*", default=[], metavar="NAME=VALUE")
+    legacy = commands.add_parser("import-legacy", help="make a bundle of a Keras-2 .h5 model")
+    legacy.add_argument("model", help="the .h5 file")
+    legacy.add_argument("--card", required=True, help="YAML file that declares what it is fed")
+    legacy.add_argument("--output", required=True, help="folder: runs/<name>/02_models/<variant>")
     return parser
 
 
@@ -221,6 +225,14 @@ def _predict(options: argparse.Namespace) -> None:
     print(json.dumps(predict_file(Path(options.bundle), Path(options.ecg), options.covariates)))
 
 
+def _import_legacy(options: argparse.Namespace) -> None:
+    from workflow.stages import import_legacy_model
+
+    output = Path(options.output)
+    import_legacy_model(Path(options.model), Path(options.card), output)
+    print(f"Wrote {output}. Then: python -m workflow predict {output} ECG")
+
+
 def _unknown_flags(words: Sequence[str]) -> str:
     """Return the sentence for flags that do not exist, with the nearest ones."""
     names = {**settable(), **settable(STAGES_OF_VALIDATION), **labs.SETTABLE}
@@ -243,6 +255,7 @@ _COMMANDS = {
     "new-cohort": _new_cohort,
     "download": _download,
     "predict": _predict,
+    "import-legacy": _import_legacy,
 }
 
 

@@ -331,3 +331,18 @@ def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str
         "is_synthetic": card["is_synthetic"],
         "warning": "For research; not a medical device.",
     }
+
+
+def import_legacy_model(model: Path, card: Path, output: Path) -> None:
+    """Make a bundle of a Keras-2 ``.h5`` file and a YAML file that declares what it is fed."""
+    import yaml
+
+    from data_processing.signals import LEADS, SignalChain
+    from models_training.legacy_import import import_legacy
+
+    declared = yaml.safe_load(card.read_text(encoding="utf-8")) or {}
+    if "signal_chain" in declared:
+        declared["signal_chain"] = SignalChain.from_dict(declared["signal_chain"]).to_dict()
+    if declared.get("leads", list(LEADS)) != list(LEADS):
+        raise ValueError(f"leads must be {', '.join(LEADS)}, got {declared['leads']}. Reorder it.")
+    import_legacy(model, declared, output)
