@@ -33,13 +33,13 @@ def test_stage_packages_import_neither_one_another_nor_the_workflow(package):
     assert offenders == {}
 
 
-def test_in_the_workflow_only_stages_joins_the_packages():
+def test_in_the_workflow_only_commands_joins_the_packages():
     offenders = {
         path.name
         for path in (ROOT / "workflow").glob("*.py")
         if imported_by(path) & {*STAGE_PACKAGES, "keras", "tensorflow"}
     }
-    assert offenders <= {"stages.py"}
+    assert offenders <= {"commands.py"}
 
 
 def test_evaluation_names_neither_keras_nor_tensorflow():

@@ -203,13 +203,13 @@ def _check() -> int:
 
 
 def _download(options: argparse.Namespace) -> None:
-    from workflow.stages import download_dataset
+    from workflow.commands import download_dataset
 
     print(download_dataset(options.dataset, Path(options.data_root), options.mirror))
 
 
 def _new_cohort(options: argparse.Namespace) -> None:
-    from workflow.stages import new_cohort
+    from workflow.commands import new_cohort
 
     output = Path(options.output)
     needed = new_cohort(Path(options.folder), output, patients=options.patients, ecgs=options.ecgs)
@@ -220,13 +220,13 @@ def _new_cohort(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from workflow.stages import predict_file
+    from workflow.commands import predict_file
 
     print(json.dumps(predict_file(Path(options.bundle), Path(options.ecg), options.covariates)))
 
 
 def _import_legacy(options: argparse.Namespace) -> None:
-    from workflow.stages import import_legacy_model
+    from workflow.commands import import_legacy_model
 
     output = Path(options.output)
     import_legacy_model(Path(options.model), Path(options.card), output)

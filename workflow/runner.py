@@ -15,6 +15,7 @@ from typing import Any
 
 from workflow import provenance
 from workflow.artifacts import PROJECT_ROOT, Artifacts, MissingArtifactError
+from workflow.commands import source_data
 from workflow.record import Record
 from workflow.results import (
     Results,
@@ -25,7 +26,7 @@ from workflow.results import (
     key_of,
     notebook_parts,
 )
-from workflow.stages import Step, source_data, step_named
+from workflow.stages import Step, step_named
 
 NOTEBOOKS = PROJECT_ROOT / "notebooks"
 _KERNEL_ENVIRONMENT = {

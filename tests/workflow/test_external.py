@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from workflow.commands import source_data
 from workflow.external import find_model_run, parameters_of
 from workflow.parameter_rules import ParameterError
-from workflow.stages import EXTERNAL, Step, source_data, step_named
+from workflow.stages import EXTERNAL, Step, step_named
 
 CHAIN = {"rate_hz": 250, "duration_seconds": 8.0, "low_cut_hz": 0.5, "high_cut_hz": 100.0}
 CHAIN |= {"notch_hz": 50.0, "filter_order": 2, "pad_short": True}

@@ -13,10 +13,11 @@ import pytest
 from workflow import results, runner
 from workflow.__main__ import main
 from workflow.artifacts import PROJECT_ROOT, ArtifactError, Artifacts
+from workflow.commands import source_data
 from workflow.record import Record, RunInUseError, status_of
 from workflow.results import Results, clear, difference, fingerprint, key_of, notebook_parts
 from workflow.runner import Runner
-from workflow.stages import ALL_STAGES, STAGES, Step, source_data
+from workflow.stages import ALL_STAGES, STAGES, Step
 
 FIRST, SECOND = (replace(stage, per_variant=False) for stage in (STAGES[0], STAGES[2]))
 
