@@ -9,7 +9,7 @@ import pandas as pd
 
 from evaluation.intervals import bootstrap_intervals
 from evaluation.resampling import BootstrapPlan
-from evaluation.weighted import Statistic, auroc_statistic
+from evaluation.weighted import Statistic, auroc_statistic, difference
 
 MACRO = "macro"
 
@@ -58,10 +58,8 @@ def macro_auroc_table(
     y_true = np.asarray(y_true, dtype=int)
     statistic = macro_auroc_statistic(y_true, np.asarray(y_score, float))
     if reference is not None:
-        new, old = statistic, macro_auroc_statistic(y_true, np.asarray(reference, float))
-
-        def statistic(weights: np.ndarray) -> np.ndarray:
-            return new(weights) - old(weights)
+        old = macro_auroc_statistic(y_true, np.asarray(reference, float))
+        statistic = difference(statistic, old)
 
     clusters = pd.factorize(np.asarray(patients))[0]
     intervals = bootstrap_intervals(statistic, clusters, plan=plan)

@@ -48,10 +48,17 @@ class Pretrainer:
         How to train.
     rate_hz : float
         Sampling rate of the ECGs.
+    run_eagerly : bool
+        Without compiling the graph; pays for tiny models only.
     """
 
     def __init__(
-        self, data: PretrainingData, settings: PretrainingSettings, *, rate_hz: float = 100.0
+        self,
+        data: PretrainingData,
+        settings: PretrainingSettings,
+        *,
+        rate_hz: float = 100.0,
+        run_eagerly: bool = False,
     ) -> None:
         self.data, self.settings, self.rate_hz = data, settings, rate_hz
         self.n_labels = data.labels.shape[1]
@@ -63,7 +70,12 @@ class Pretrainer:
             keras.config.set_dtype_policy(before)
         weights = np.array([*data.label_weights, *data.measure_weights], "float32")
         optimizer = FlatAdamW(settings.learning_rate, weight_decay=settings.weight_decay)
-        self.network.compile(optimizer, columns_loss(self.n_labels, weights), jit_compile=False)
+        self.network.compile(
+            optimizer,
+            columns_loss(self.n_labels, weights),
+            jit_compile=False,
+            run_eagerly=run_eagerly,
+        )
         optimizer.build(self.network.trainable_variables)
         self.average = WeightAverage("ema")
 

@@ -43,7 +43,7 @@ def tiny(**changes):
 
 @pytest.fixture(scope="module")
 def trained(data):
-    trainer = Pretrainer(data, tiny(n_epochs=12))
+    trainer = Pretrainer(data, tiny(n_epochs=12), run_eagerly=True)
     history = trainer.fit(np.arange(32))
     return trainer, history
 
@@ -59,9 +59,9 @@ def test_a_planted_label_is_learnt_on_records_not_trained_on(trained, data):
 
 def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(data, tmp_path, monkeypatch):
     rows = np.arange(32)
-    whole = Pretrainer(data, tiny())
+    whole = Pretrainer(data, tiny(), run_eagerly=True)
     whole.fit(rows)
-    stopped = Pretrainer(data, tiny())
+    stopped = Pretrainer(data, tiny(), run_eagerly=True)
     train_epoch, done = stopped._train_epoch, []
 
     def stops_in_the_third(epoch, *rest):
@@ -73,7 +73,7 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(data, tmp_path, m
     monkeypatch.setattr(stopped, "_train_epoch", stops_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         stopped.fit(rows, store=tmp_path / "epoch.npz")
-    again = Pretrainer(data, tiny())
+    again = Pretrainer(data, tiny(), run_eagerly=True)
     history = again.fit(rows, store=tmp_path / "epoch.npz")
     assert history["epoch"].tolist() == [1, 2, 3, 4]
     np.testing.assert_allclose(again.predict(rows), whole.predict(rows), atol=1e-5)
@@ -82,9 +82,9 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(data, tmp_path, m
 @pytest.mark.parametrize("what", ["seed", "rows"])
 def test_another_training_is_not_gone_on_with(data, tmp_path, what):
     store, rows = tmp_path / "epoch.npz", np.arange(32)
-    Pretrainer(data, tiny(n_epochs=1)).fit(rows, store=store)
+    Pretrainer(data, tiny(n_epochs=1), run_eagerly=True).fit(rows, store=store)
     settings = tiny(n_epochs=1, seed=1) if what == "seed" else tiny(n_epochs=1)
-    trainer = Pretrainer(data, settings)
+    trainer = Pretrainer(data, settings, run_eagerly=True)
     seen = []
     trainer._train_epoch = lambda epoch, *_: (
         seen.append(epoch)
@@ -122,7 +122,7 @@ def test_an_encoder_is_stored_at_half_size_and_scores_as_before(trained, data, t
     stored(trainer, tmp_path / "tiny")
     register_encoder(tmp_path / "tiny")
     encoder = load_pretrained("tiny", folder=tmp_path)
-    fresh = Pretrainer(data, tiny(seed=7))
+    fresh = Pretrainer(data, tiny(seed=7), run_eagerly=True)
     transfer(encoder, fresh.network)
     np.testing.assert_allclose(fresh.predict(np.arange(N)), before, atol=2e-3)
     alone = stored_probabilities(encoder, data.signals)
