@@ -1,5 +1,6 @@
 # Keras types its back-end tensors as optional.
 # pyright: reportOptionalOperand=false, reportOperatorIssue=false
+# pyright: reportOptionalSubscript=false, reportOptionalMemberAccess=false
 """Keras' own layers in forms that train faster on processors; outside training they are Keras'."""
 
 from __future__ import annotations
