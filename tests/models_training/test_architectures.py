@@ -133,10 +133,16 @@ def test_reloaded_it_gives_the_same_risk(
     inputs = some_inputs(n_samples, is_with_covariates=bool(covariate_names))
     risk = np.asarray(model(inputs, training=False))
     assert risk.dtype == np.float32
-    assert ((risk > 0) & (risk < 1)).all()
+    assert ((risk >= 0) & (risk <= 1)).all()
     save_bundle(tmp_path, model, CARD)
     again, _ = load_bundle(tmp_path)
-    np.testing.assert_array_equal(np.asarray(again(inputs, training=False)), risk)
+    # logits: random weights bring risks so near to 1 that any two would be equal
+    logits = [
+        np.asarray(keras.Model(one.inputs, one.get_layer("logit").output)(inputs, training=False))
+        for one in (model, again)
+    ]
+    assert np.isfinite(logits[0]).all()
+    np.testing.assert_array_equal(logits[1], logits[0])
     assert [layer.name for layer in again.layers] == [layer.name for layer in model.layers]
 
 
