@@ -60,7 +60,7 @@ def chain_of(parameters: Any) -> SignalChain:
     ----------
     parameters
         ``rate_hz, duration_seconds, short_ecgs`` ("refuse" or "pad"), ``filter_preset`` (a key of
-        ``FILTERS``, or "corners": ``low_cut_hz`` and ``high_cut_hz``), ``notch_hz``.
+        ``FILTERS``, or "corners": ``low_cut_hz`` and ``high_cut_hz``), ``filter_order``, ``notch_hz``.
 
     Raises
     ------
@@ -82,6 +82,7 @@ def chain_of(parameters: Any) -> SignalChain:
         low_cut_hz=corners[0],
         high_cut_hz=corners[1],
         notch_hz=parameters.notch_hz,
+        filter_order=parameters.filter_order,
         pad_short=parameters.short_ecgs == "pad",
     )
 

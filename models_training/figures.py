@@ -19,12 +19,30 @@ def plot_history(history: pd.DataFrame, *, title: str) -> Figure:
     Parameters
     ----------
     history : DataFrame
-        ``repeat, fold`` (and ``seed``) with ``epoch, loss, val_loss, val_auroc, is_kept``, or
-        ``penalty_c, val_loss``.
+        ``repeat, fold`` (and ``seed``) with ``epoch, loss, val_loss, val_auroc, is_kept``;
+        ``penalty_c, val_loss``; or ``rung, val_loss, is_chosen``.
     title : str
         Above the figure.
     """
+    if "rung" in history:
+        return _choices(history, title)
     return _epochs(history, title) if "epoch" in history else _penalties(history, title)
+
+
+def _choices(history: pd.DataFrame, title: str) -> Figure:
+    figure, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+    rungs = list(dict.fromkeys(history["rung"]))
+    place = {rung: number for number, rung in enumerate(rungs)}
+    for _, fold in history.groupby(["repeat", "fold"]):
+        ax.plot(fold["rung"].map(place), fold["val_loss"], "o-", color=BLUE, lw=0.8, alpha=0.6)
+    chosen = history[history["is_chosen"]]
+    ax.plot(chosen["rung"].map(place), chosen["val_loss"], "o", color=ORANGE, ms=9, label="chosen")
+    ax.set_xticks(range(len(rungs)), rungs)
+    ax.set(xlabel="rung of the ladder", ylabel="log loss of inner validation patients")
+    ax.set_title(f"{title}: rung chosen inside the training patients, one line a fold")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
 
 
 def _epochs(history: pd.DataFrame, title: str) -> Figure:

@@ -107,6 +107,9 @@ class PreparationParameters:
     )
     low_cut_hz: float = parameter(0.5, "high-pass corner in Hz, 0 is off", minimum=0.0)
     high_cut_hz: float = parameter(40.0, "low-pass corner in Hz, 0 is off", minimum=0.0)
+    filter_order: int = parameter(
+        2, "order of each filter, run forward and backward; the shipped encoder needs 4", minimum=1
+    )
     notch_hz: int = parameter(0, "notch against the mains, 50 or 60 Hz; 0 is off", minimum=0)
     suspected_leads: str = parameter(
         "keep", "ECGs whose leads or electrodes look exchanged", choices=("keep", "reject")
