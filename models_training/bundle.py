@@ -91,6 +91,12 @@ def load_card(directory: Path) -> dict[str, Any]:
     return card
 
 
+def other_task(card: dict[str, Any]) -> str:
+    """Return why what needs one binary outcome cannot use a bundle; empty where it can."""
+    task = card.get("task", "binary")  # older cards are all of one outcome
+    return "" if task == "binary" else f"task must be binary here, and the model's is {task}"
+
+
 def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
     """Return the network and the card of a bundle, in safe mode and after its checksum.
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from models_training.bundle import load_bundle
+from models_training.bundle import BundleError, load_bundle, other_task
 from models_training.crops import crop_starts
 from models_training.ensemble import first_member
 from models_training.fold_store import FOLDS, FoldStore
@@ -23,11 +23,19 @@ class FoldModels:
     ----------
     directory : Path
         Folder of the variant, with its bundle and its folds.
+
+    Raises
+    ------
+    BundleError
+        If the model predicts something else than one binary outcome.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.model = first_member(load_bundle(directory)[0])
+        model, card = load_bundle(directory)
+        if reason := other_task(card):
+            raise BundleError(f"{reason}. Explain a run with one outcome.")
+        self.model = first_member(model)
 
     def middle_of(self, ecg: np.ndarray) -> np.ndarray:
         """Return the middle of some ECGs, (n, n_samples, 12), as long as the networks see it."""

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from models_training.bundle import CLINICAL_FILE, load_bundle, load_card, load_clinical
+from models_training.bundle import (
+    CLINICAL_FILE,
+    load_bundle,
+    load_card,
+    load_clinical,
+    other_task,
+)
 from models_training.external_checks import ExternalError
 from models_training.inputs import TrainingData
 
@@ -144,7 +150,7 @@ def validate_bundles(
         needed, counts, reason = covariates_for(
             card, data.covariates, dataset["covariates"], impute_absent=is_imputed
         )
-        if reason:
+        if reason := "; ".join(filter(None, (other_task(card), reason))):
             refused[variant] = reason
             continue
         table = frozen_scores(folder, replace(data, covariates=needed))

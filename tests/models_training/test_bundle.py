@@ -96,6 +96,9 @@ def test_the_networks_of_the_folds_come_back(make_data, make_splits, tiny, tmp_p
     np.testing.assert_allclose(np.sort(risk), np.sort(test["y_score"]), rtol=1e-3, atol=1e-5)
     with pytest.raises(FileNotFoundError, match="fold 7 of repeat 0 must have been trained"):
         models.load(0, 7)
+    save_bundle(tmp_path, fit.model, CARD | {"task": "time_to_event"})
+    with pytest.raises(BundleError, match="task must be binary here, and the model's is time_to"):
+        FoldModels(tmp_path)
 
 
 def test_the_background_is_of_training_patients(make_data, make_splits):

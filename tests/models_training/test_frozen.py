@@ -1,5 +1,6 @@
 """Frozen bundles on another cohort: what is refused, what is told, and the scores."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -195,6 +196,13 @@ def test_a_refused_model_is_left_out_and_none_left_is_an_error(train, make_data)
     dataset = {"covariates": SPEC[:2], "target": "sva", "horizon_days": 1095}
     with pytest.raises(ExternalError, match=r"got none .*the cohort has no lvef_percent"):
         validate_bundles(bundles, less, dataset)
+    card = json.loads((bundles["clinical"] / "card.json").read_text())
+    (bundles["clinical"] / "card.json").write_text(json.dumps(card | {"task": "several"}))
+    with pytest.raises(
+        ExternalError, match=r"the model's is several"
+    ):
+        validate_bundles(bundles, less, dataset, absent_covariates="impute")
+    (bundles["clinical"] / "card.json").write_text(json.dumps(card))
     declared = validate_bundles(bundles, less, dataset, absent_covariates="impute")
     assert declared.refused == {}
     assert (declared.imputed.query("covariate == 'lvef_percent'")["n_imputed"] == 8).all()
