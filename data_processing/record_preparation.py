@@ -60,7 +60,8 @@ def chain_of(parameters: Any) -> SignalChain:
     ----------
     parameters
         ``rate_hz, duration_seconds, short_ecgs`` ("refuse" or "pad"), ``filter_preset`` (a key of
-        ``FILTERS``, or "corners": ``low_cut_hz`` and ``high_cut_hz``), ``filter_order``, ``notch_hz``.
+        ``FILTERS``, or "corners": ``low_cut_hz`` and ``high_cut_hz``), ``filter_order``,
+        ``notch_hz``.
 
     Raises
     ------

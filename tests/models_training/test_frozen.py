@@ -198,9 +198,7 @@ def test_a_refused_model_is_left_out_and_none_left_is_an_error(train, make_data)
         validate_bundles(bundles, less, dataset)
     card = json.loads((bundles["clinical"] / "card.json").read_text())
     (bundles["clinical"] / "card.json").write_text(json.dumps(card | {"task": "several"}))
-    with pytest.raises(
-        ExternalError, match=r"the model's is several"
-    ):
+    with pytest.raises(ExternalError, match=r"the model's is several"):
         validate_bundles(bundles, less, dataset, absent_covariates="impute")
     (bundles["clinical"] / "card.json").write_text(json.dumps(card))
     declared = validate_bundles(bundles, less, dataset, absent_covariates="impute")
