@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -28,21 +26,6 @@ MEASURES = (
 )
 _KEYS = ["target", "variant", "repeat", "fold", "role", "patient_id"]
 _Z = 1.96  # of the limits of agreement: 95 % of patients, whatever the level of the intervals
-
-
-def refuse_numbers(dataset: dict[str, Any]) -> None:
-    """Raise ValueError where numbers are predicted: risks and thresholds mean nothing there.
-
-    Parameters
-    ----------
-    dataset
-        ``dataset.json`` of the run.
-    """
-    if dataset.get("task") == "regression":
-        raise ValueError(
-            "task must be one of outcomes for this evaluation, got regression. A number has no "
-            "AUROC, threshold or decision curve; use evaluation.regression.regression_table."
-        )
 
 
 def patient_values(predictions: pd.DataFrame) -> pd.DataFrame:

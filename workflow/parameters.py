@@ -225,6 +225,9 @@ class EvaluationParameters:
     run_directory: str = parameter(
         "runs/quickstart", "folder of this run, below the project's root or absolute"
     )
+    target: str = parameter(
+        "", "which of several targets; empty: the first outcome, or the longest horizon"
+    )
     new_variant: str = parameter(
         "ecg_covariates", "model of the primary comparison", choices=VARIANTS
     )

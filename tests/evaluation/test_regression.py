@@ -12,7 +12,6 @@ from evaluation.regression import (
     agreement_statistic,
     patient_values,
     plot_agreement,
-    refuse_numbers,
     regression_table,
 )
 from evaluation.resampling import BootstrapPlan
@@ -98,9 +97,6 @@ def test_wrong_input_is_refused():
     table.loc[0, "y_score"] = np.nan
     with pytest.raises(ValueError, match="y_score must be a number for patients with a measured v"):
         patient_values(table)
-    with pytest.raises(ValueError, match="task must be one of outcomes for this evaluation, got"):
-        refuse_numbers({"task": "regression"})
-    refuse_numbers({"task": "binary"})
 
 
 def test_the_figure_names_patients_unit_and_lines():

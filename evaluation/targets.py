@@ -1,0 +1,60 @@
+"""Which target of a run is evaluated, and what came true of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from evaluation.scores import status_at_horizon
+
+
+def chosen_target(targets: Sequence[Mapping[str, Any]], name: str = "") -> Mapping[str, Any]:
+    """Return the target that is evaluated.
+
+    Parameters
+    ----------
+    targets : sequence of mappings
+        ``targets`` of ``dataset.json``: `name, kind, column, horizon_days`.
+    name : str
+        One of their names; empty: the first outcome, or the longest horizon.
+
+    Raises
+    ------
+    ValueError
+        If there is no such target, or it is a number: risks and thresholds mean nothing there.
+
+    Examples
+    --------
+    >>> chosen_target([{"name": "sva", "kind": "binary"}])["name"]
+    'sva'
+    """
+    outcomes = [item for item in targets if item["kind"] != "continuous"]
+    if not outcomes:
+        raise ValueError(
+            "task must be one of outcomes for this evaluation, got regression. A number has no "
+            "AUROC, threshold or decision curve; use evaluation.regression.regression_table."
+        )
+    by_name = {item["name"]: item for item in outcomes}
+    if name and name not in by_name:
+        raise ValueError(f"target must be one of {', '.join(by_name)}, got {name!r}.")
+    return by_name[name] if name else outcomes[-1 if outcomes[0]["kind"] == "time_to_event" else 0]
+
+
+def outcomes_of(patients: pd.DataFrame, target: Mapping[str, Any]) -> pd.Series:
+    """Return 0 or 1 by `patient_id`, of all patients whose status is known.
+
+    Parameters
+    ----------
+    patients : pandas.DataFrame
+        `patient_id`, and the column of the target or `event, duration_days`.
+    target : mapping
+        From :func:`chosen_target`.
+    """
+    status = (
+        status_at_horizon(patients.assign(horizon_days=target["horizon_days"]))
+        if target["kind"] == "time_to_event"
+        else patients[target["column"]]
+    )
+    return pd.Series(status.to_numpy(), patients["patient_id"]).dropna().astype(int)
