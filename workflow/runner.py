@@ -109,10 +109,14 @@ class Runner:
                     self._bring_about(step, label)
 
     def _reason_to_skip(self, step: Step) -> str:
-        """Return why the cohort cannot serve this variant; empty where it can."""
-        if not step.variant or not self.run.path("dataset").exists():
+        """Return why the cohort cannot serve this stage or variant; empty where it can."""
+        if step.stage.number == "01" or not self.run.path("dataset").exists():
             return ""
-        return self.run.read_document("dataset")["skipped_variants"].get(step.variant, "")
+        dataset = self.run.read_document("dataset")
+        tasks, task = step.stage.tasks, dataset.get("task", "binary")
+        if tasks and task not in tasks:
+            return f"it is made for task {' or '.join(tasks)}, not for {task}."
+        return dataset["skipped_variants"].get(step.variant, "") if step.variant else ""
 
     def _bring_about(self, step: Step, label: str) -> None:
         """Leave the step's result in the run folder: as it is, found again, or computed."""

@@ -36,6 +36,7 @@ class Stage:
     requires: tuple[str, ...]
     produces: tuple[str, ...]
     per_variant: bool = False
+    tasks: tuple[str, ...] = ()  # that it is made for; none: all
 
 
 TIME_TO_EVENT = (
@@ -95,6 +96,7 @@ STAGES = (
             "claims",
             "claim",
         ),
+        tasks=("binary", "several", "time_to_event"),
     ),
     Stage(
         "04",
@@ -104,6 +106,7 @@ STAGES = (
         (*_DATA, "training", "predictions", "02_models/{variant}/card.json"),
         ("maps", "lead_shares"),
         per_variant=True,
+        tasks=("binary",),
     ),
 )
 # Not a stage of `run`: `validate` judges the models of one run on the cohort of another.
