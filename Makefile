@@ -23,7 +23,7 @@ run: $(READY) ## the main job on the embedded cohort, about eight minutes: execu
 
 test: $(READY) ## lint, types, and all tests with one whole run of the notebooks
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) ## ruff, pyright and the rules of the notebooks
 	$(BIN)/ruff check .

@@ -57,7 +57,8 @@ def ladder_table(
         If the reference, or a rung of `costs`, has no predictions, or the patients of two rungs
         differ.
     """
-    rows = patient_scores(predictions[predictions["role"] == "test"])
+    is_known = predictions["y_true"].notna()  # of the others nothing can be said here
+    rows = patient_scores(predictions[(predictions["role"] == "test") & is_known])
     rows = known_at_horizon(rows.assign(record_id=rows["patient_id"], seed=0))
     absent = sorted({reference, *costs["rung"]} - set(rows["variant"]))
     if absent:

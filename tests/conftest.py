@@ -9,6 +9,11 @@ import pytest
 mpl.use("Agg")
 
 
+def pytest_collection_modifyitems(items):
+    """Put the runs of whole notebooks first: begun last, one process would wait for them."""
+    items.sort(key=lambda item: "notebooks" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def data_root():
     """Return the folder of public datasets; skip, or fail where CI demands them."""

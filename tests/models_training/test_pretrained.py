@@ -88,7 +88,10 @@ def test_a_cohort_that_fits_is_accepted_at_any_length(folder, records):
     ("change", "message"),
     [
         ({"width": 8}, "width must be 2 as in the encoder tiny, got 8. Set the parameter so"),
-        ({"name": "fcn"}, "architecture must be resnet50 as in the encoder tiny, got fcn."),
+        (
+            {"name": "resnet18"},
+            "architecture must be resnet50 as in the encoder tiny, got resnet18.",
+        ),
         ({"stage_blocks": (1, 1, 1, 2)}, "stage_blocks must be 1-1-1-1 as in the encoder tiny"),
     ],
 )
