@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from importlib import metadata
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from models_training.clinical_model import ClinicalModel
 from models_training.files import written_aside
+from models_training.registry import CARD_FILE, sha256_of
 
 if TYPE_CHECKING:  # the clinical model is written and read without Keras
     import keras
 
-MODEL_FILE, CLINICAL_FILE, CARD_FILE = "model.keras", "clinical_model.json", "card.json"
+MODEL_FILE, CLINICAL_FILE = "model.keras", "clinical_model.json"
 SCHEMA_VERSION = 1
 _REQUIRED = ("signal_chain", "covariate_names", "target", "horizon_days", "threshold")
 _CODE_CLASSES = ("Lambda",)
@@ -56,7 +56,7 @@ def save_bundle(directory: Path, model: keras.Model | ClinicalModel, card: dict[
     content = {
         "schema_version": SCHEMA_VERSION,
         "model_file": path.name,
-        "sha256": _sha256(path),
+        "sha256": sha256_of(path),
         "keras": metadata.version("keras"),
         **card,
     }
@@ -123,7 +123,7 @@ def load_bundle(directory: str | Path) -> tuple[keras.Model, dict[str, Any]]:
         raise FileNotFoundError(
             f"{MODEL_FILE} must be in the bundle, got no such file. Train again."
         )
-    if _sha256(path) != card["sha256"]:
+    if sha256_of(path) != card["sha256"]:
         raise BundleError(
             f"{MODEL_FILE} must have the checksum of its card, got another. It was changed or "
             "damaged: do not use it; copy the bundle again or train again."
@@ -146,7 +146,7 @@ def load_clinical(directory: str | Path) -> tuple[ClinicalModel, dict[str, Any]]
     directory = Path(directory)
     card = load_card(directory)
     path = directory / card["model_file"]
-    if path.name != CLINICAL_FILE or _sha256(path) != card["sha256"]:
+    if path.name != CLINICAL_FILE or sha256_of(path) != card["sha256"]:
         raise BundleError(
             f"bundle must hold an unchanged {CLINICAL_FILE}, got {path.name}. Use load_bundle for "
             "networks."
@@ -180,7 +180,3 @@ def _class_names(config: Any) -> list[str]:
     if isinstance(config, list):
         return [name for value in config for name in _class_names(value)]
     return []
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

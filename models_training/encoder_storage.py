@@ -1,8 +1,7 @@
-"""An encoder on disk: weights as float16, half the size, with a card and a line in the registry."""
+"""An encoder on disk: weights as float16, half the size, with a card."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models_training.files import written_aside
+from models_training.registry import CARD_FILE, SCHEMA_VERSION, sha256_of
 
 if TYPE_CHECKING:
     import keras
 
     from models_training.pretraining_recipe import PretrainingSettings
 
-WEIGHTS_FILE, CARD_FILE, REGISTRY_FILE = "weights.npz", "card.json", "registry.json"
-SCHEMA_VERSION = 1
+WEIGHTS_FILE = "weights.npz"
 _REQUIRED = ("architecture", "signal_chain", "leads", "targets", "trained_on", "licence")
 
 
@@ -88,31 +87,9 @@ def write_encoder(directory: Path, network: keras.Model, card: Mapping[str, Any]
         "versions": {name: metadata.version(name) for name in ("keras", "numpy")},
         **card,
     }
-    _write_json(directory / CARD_FILE, content)
-
-
-def register_encoder(directory: Path) -> None:
-    """Add an encoder to the registry beside its folder, with the checksums of its files.
-
-    The registry repeats what one chooses by: licence, corpora, contract and metrics.
-    """
-    path = directory.parent / REGISTRY_FILE
-    registry = {"schema_version": SCHEMA_VERSION, "models": {}}
-    if path.exists():
-        registry = json.loads(path.read_text(encoding="utf-8"))
-    card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
-    shown = ("architecture", "licence", "signal_chain", "leads", "metrics")
-    registry["models"][directory.name] = {
-        "sha256": {name: sha256_of(directory / name) for name in (CARD_FILE, WEIGHTS_FILE)},
-        "corpora": card["trained_on"]["cohorts"],
-        **{name: card[name] for name in shown},
-    }
-    _write_json(path, registry)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the checksum of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with written_aside(directory / CARD_FILE) as aside:
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        aside.write_text(text + "\n", encoding="utf-8")
 
 
 def _half(weight: np.ndarray, layer: str) -> np.ndarray:
@@ -122,9 +99,3 @@ def _half(weight: np.ndarray, layer: str) -> np.ndarray:
             f"{np.abs(weight).max():g}. Train again with more weight decay."
         )
     return weight.astype("float16")
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with written_aside(path) as aside:
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        aside.write_text(text + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 
-class Head:
+class Head(ABC):
     """What every head offers; targets are float32, shape (n, n_targets), NaN where unknown.
 
     Attributes
@@ -46,21 +47,21 @@ class Head:
         """Return the targets in the form `loss` takes, (n, n_columns), float32."""
         return y_true
 
+    @abstractmethod
     def risk(self, logit: Any) -> Any:
         """Add the output layer ``risk`` to the layer ``logit`` of n_outputs units."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, encoded: Any, logit: Any) -> Any:
         """Return the loss of each record, shape (batch,); an unknown target costs nothing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start_bias(self, y_true: np.ndarray) -> np.ndarray:
         """Return the bias of ``logit`` that predicts the mean of the training targets."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """Return what the layer ``risk`` gives for logits, shape (n, n_scores)."""
-        raise NotImplementedError
 
     def outcomes(self, y_true: np.ndarray) -> np.ndarray:
         """Return what each score is to be compared with, shape (n, n_scores); NaN for unknown."""
@@ -71,9 +72,9 @@ class Head:
         found = auroc(self.outcomes(y_true)[:, -1], self.scores(logits)[:, -1])
         return {self.metric: found}
 
+    @abstractmethod
     def config(self) -> dict[str, Any]:
         """Return what rebuilds the head, for the card; see ``head_from_config``."""
-        raise NotImplementedError
 
 
 class BinaryHead(Head):

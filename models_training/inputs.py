@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from models_training.sampling import class_weights, drawn_patients
 
 ECG_INPUT, COVARIATE_INPUT = "ecg", "covariates"
 Inputs = dict[str, np.ndarray]
-BatchTransform = Callable[[Inputs, np.random.Generator], Inputs]
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,6 @@ class EpochBatches:
         See `models_training.sampling`; all but ``none`` are for one outcome of 0 and 1.
     y_true : array of shape (n_records, n_columns), optional
         What the loss takes for each record of the cohort; by default the targets as they are.
-    transform : callable, optional
-        Changes the inputs of a batch at random; its generator is a function of seed, epoch and
-        number of the batch.
     """
 
     def __init__(
@@ -133,11 +129,10 @@ class EpochBatches:
         seed: Sequence[int],
         imbalance: str = "none",
         y_true: np.ndarray | None = None,
-        transform: BatchTransform | None = None,
     ) -> None:
         self.data, self.rows, self.batch_size = data, np.asarray(rows), batch_size
         self.records_per_patient, self.seed = records_per_patient, list(seed)
-        self.transform, self.imbalance = transform, imbalance
+        self.imbalance = imbalance
         patient = data.patient_row[self.rows]
         _, first, code, count = np.unique(
             patient, return_index=True, return_inverse=True, return_counts=True
@@ -155,7 +150,6 @@ class EpochBatches:
 
     def start_epoch(self, epoch: int) -> None:
         """Draw and order the records of an epoch."""
-        self.epoch = epoch
         rng = np.random.default_rng([*self.seed, epoch])
         order = rng.permutation(len(self.rows))
         weight = self._weight
@@ -185,8 +179,4 @@ class EpochBatches:
         # One size for all batches, so the graph is traced once; the filling has no weight.
         part = np.concatenate([part, np.resize(self._order, self.batch_size - len(part))])
         rows = self.rows[part]
-        inputs = self.data.inputs(rows)
-        if self.transform is not None:
-            rng = np.random.default_rng([*self.seed, self.epoch, index + 1])
-            inputs = self.transform(inputs, rng)
-        return inputs, self._y_true[rows], weight
+        return self.data.inputs(rows), self._y_true[rows], weight

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,13 +12,21 @@ import numpy as np
 import pandas as pd
 
 from models_training.external_checks import check_overlap
+from models_training.registry import (
+    CARD_FILE,
+    ENCODER,
+    FOLDER,
+    RegistryError,
+    find_model,
+    registered,
+    sha256_of,
+)
 from models_training.settings import ArchitectureSettings
 
 if TYPE_CHECKING:
     import keras
 
-FOLDER = Path(__file__).resolve().parents[1] / "pre_trained_models"
-CARD_FILE, WEIGHTS_FILE, REGISTRY_FILE = "card.json", "weights.npz", "registry.json"
+WEIGHTS_FILE = "weights.npz"
 _REQUIRED = ("architecture", "signal_chain", "leads", "trained_on")
 _ANY_LENGTH = ("duration_seconds", "pad_short")  # of the ECG: a convolution takes any
 _OF_THE_HEAD = ("dropout", "covariate_units")
@@ -80,23 +87,16 @@ def load_pretrained(name: str | Path, *, folder: Path = FOLDER) -> Pretrained:
     PretrainedError
         If there is no such encoder, a file was changed, or its card is incomplete.
     """
-    models = json.loads((folder / REGISTRY_FILE).read_text(encoding="utf-8"))["models"]
-    directory, checksums = Path(name), {}
-    if str(name) in models:
-        directory, checksums = folder / str(name), models[str(name)]["sha256"]
-    found = [directory / file for file in (CARD_FILE, WEIGHTS_FILE)]
-    if not all(path.exists() for path in found):
+    try:
+        directory = find_model(name, kind=ENCODER, folder=folder)
+    except RegistryError as error:
+        raise PretrainedError(str(error)) from None
+    if not all((directory / file).exists() for file in (CARD_FILE, WEIGHTS_FILE)):
+        known = [key for key, entry in registered(folder).items() if entry["kind"] == ENCODER]
         raise PretrainedError(
-            f"pretrained must be one of {', '.join(models) or '(the registry is empty)'}, or a "
+            f"pretrained must be one of {', '.join(known) or '(the registry is empty)'}, or a "
             f"folder with {CARD_FILE} and {WEIGHTS_FILE}, got {str(name)!r}. Check the name."
         )
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
-    for file, expected in checksums.items():
-        if hashes.get(file) != expected:
-            raise PretrainedError(
-                f"{file} of {name} must have the checksum of the registry, got another. It was "
-                "changed or damaged: copy it again."
-            )
     card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
     absent = [key for key in _REQUIRED if key not in card]
     if absent:
@@ -108,7 +108,7 @@ def load_pretrained(name: str | Path, *, folder: Path = FOLDER) -> Pretrained:
     with np.load(directory / WEIGHTS_FILE, allow_pickle=False) as stored:
         for key in sorted(stored.files, key=_layer_and_number):
             weights.setdefault(_layer_and_number(key)[0], []).append(stored[key].astype("float32"))
-    return Pretrained(directory.name, card, weights, hashes[WEIGHTS_FILE])
+    return Pretrained(directory.name, card, weights, sha256_of(directory / WEIGHTS_FILE))
 
 
 def _layer_and_number(key: str) -> tuple[str, int]:

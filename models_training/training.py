@@ -18,7 +18,7 @@ from models_training.crops import crop_starts
 from models_training.embeddings import trunk_of
 from models_training.fold_store import Checkpoint
 from models_training.heads import BinaryHead, Head
-from models_training.inputs import ECG_INPUT, BatchTransform, EpochBatches, Inputs, TrainingData
+from models_training.inputs import ECG_INPUT, EpochBatches, Inputs, TrainingData
 from models_training.optimizers import FlatAdamW
 from models_training.prediction_rows import prediction_rows
 from models_training.rungs import RungPlan, layer_rates
@@ -26,7 +26,7 @@ from models_training.schedules import rate_share
 from models_training.settings import TrainingSettings, resolved_precision
 from models_training.targets import Targets
 from models_training.training_statistics import set_training_statistics
-from models_training.transfer import copy_weights, set_layer_rates
+from models_training.transfer import freeze_for_good, set_layer_rates
 from models_training.weight_averaging import WeightAverage, average_of, best_epoch, kept_epoch
 
 
@@ -46,10 +46,8 @@ class NetworkTrainer:
     ----------
     model : keras.Model
         From an ECG to ``risk``; `network` is the same layers up to ``logit``, which is trained.
-    transform : callable or None
-        Changes the inputs of every training batch, see `EpochBatches`.
     started_from : str
-        Hash of the weights given to `start_from`; empty for random ones.
+        Mark of the weights given to `begin_here`; empty for random ones.
     maker : callable or None
         From other settings to a trainer prepared as this one, see `another`.
     plan : RungPlan or None
@@ -66,7 +64,6 @@ class NetworkTrainer:
         self.n_samples = crop_samples(settings, data.signals.shape[1])
         self._average: WeightAverage | None = None
         self.maker: Callable[[TrainingSettings], NetworkTrainer] | None = None
-        self.transform: BatchTransform | None = None
         self.started_from, self.plan = "", None
         self.precision = resolved_precision(settings.precision)
         before = keras.config.dtype_policy()
@@ -82,6 +79,11 @@ class NetworkTrainer:
         finally:
             keras.config.set_dtype_policy(before)
         self.network = keras.Model(self.model.inputs, self.model.get_layer("logit").output)
+        self._compile()
+
+    def _compile(self) -> None:
+        """Give the network a new optimizer, and let later trainings begin with what it is now."""
+        settings = self.settings
         optimizer = FlatAdamW(settings.learning_rate, weight_decay=settings.weight_decay)
         self.network.compile(
             optimizer,
@@ -107,10 +109,6 @@ class NetworkTrainer:
             for variable, value in zip(variables, state[name], strict=True):
                 variable.assign(value)
 
-    def start_from(self, source: keras.Model, *, skipped: tuple[str, ...] = ("logit",)) -> None:
-        """Let every later training begin with another network's weights, see `copy_weights`."""
-        self.begin_here(copy_weights(source, self.network, skipped=skipped))
-
     def begin_here(self, mark: str) -> None:
         """Let every later training begin with the weights as they are, of which `mark` is a hash.
 
@@ -120,7 +118,9 @@ class NetworkTrainer:
 
     def follow(self, plan: RungPlan) -> None:
         """Let every later training freeze and free layers by a plan."""
-        self.plan = plan
+        self.plan, trunk = plan, trunk_of(self.model)
+        freeze_for_good(trunk, [layer_rates(trunk, rates) for rates in plan.rates])
+        self._compile()
         self._enter_phase(plan.earliest_stop, is_first=True)
 
     def _enter_phase(self, epoch: int, *, is_first: bool) -> None:
@@ -136,21 +136,12 @@ class NetworkTrainer:
         begun = self.plan.earliest_stop if self.plan is not None else 0
         return epoch - max(best_epoch(rows), begun) >= self.settings.patience
 
-    def set_rates(self, rates: Mapping[str, float], *, freeze_statistics: bool = False) -> None:
-        """Scale the learning rate of layers in all later trainings, see `set_layer_rates`."""
-        set_layer_rates(self.network, rates, freeze_statistics=freeze_statistics)
-        optimizer: Any = self.network.optimizer
-        place = [variable is optimizer.rates for variable in optimizer.variables].index(True)
-        self._initial["optimizer"][place] = optimizer.rates.numpy()
-
     def another(self, settings: TrainingSettings) -> NetworkTrainer:
         """Return a trainer that was prepared as this one, with another seed or other values."""
         if self.maker is None and (self.started_from or self.plan is not None):
             raise ValueError("maker must be set for a trainer that was prepared, got none.")
         make = self.maker or (lambda new: NetworkTrainer(self.data, new, self.head))
-        found = make(settings)
-        found.transform = self.transform
-        return found
+        return make(settings)
 
     def reset(self, train_rows: np.ndarray) -> None:
         """Return to the initial state, with the statistics of these training rows."""
@@ -234,7 +225,6 @@ class NetworkTrainer:
             seed=(self.settings.seed, *seed),
             imbalance=self.settings.imbalance,
             y_true=self.head.encode(self.data.y_true),
-            transform=self.transform,
         )
 
     def learning_rate_at(self, epoch: float, n_epochs: int) -> float:

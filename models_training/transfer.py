@@ -1,53 +1,31 @@
-"""Weights from another network, and how fast each layer may move away from them."""
+"""How fast each layer may move away from the weights it began with."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from models_training.fast_layers import BatchNormalization
 
 
-def copy_weights(
-    source: keras.Model, network: keras.Model, *, skipped: tuple[str, ...] = ("logit", "risk")
-) -> str:
-    """Give the layers of a network the weights of those of the same name.
+def freeze_for_good(trunk: keras.Model, phases: Sequence[Mapping[str, float]]) -> None:
+    """Freeze the layers that learn in no phase, before the network is compiled.
+
+    A step then computes no gradient below the first layer that ever learns: a linear probe costs
+    little more than the scores of its ECGs.
 
     Parameters
     ----------
-    source, network : keras.Model
-        Where the weights come from, and where they go.
-    skipped : tuple of str
-        Layers that keep their own.
-
-    Returns
-    -------
-    str
-        Hash of the copied weights.
-
-    Raises
-    ------
-    ValueError
-        If no layer fits, or one of the same name has other shapes.
+    trunk : keras.Model
+        Part of the network.
+    phases : sequence of mapping of str to float
+        For each phase, the share of the learning rate by layer name.
     """
-    digest, theirs = hashlib.sha256(), {layer.name: layer for layer in source.layers}
-    names = [layer.name for layer in network.layers if layer.weights and layer.name in theirs]
-    names = [name for name in names if name not in skipped]
-    if not names:
-        raise ValueError(
-            "source must have layers named like the network's, got none. Use the architecture of "
-            "the pre-trained network."
-        )
-    for name in names:
-        values = theirs[name].get_weights()
-        network.get_layer(name).set_weights(values)  # refuses other shapes
-        for value in values:
-            digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
+    for layer in trunk.layers:
+        if layer.weights and not any(rates.get(layer.name, 1.0) for rates in phases):
+            layer.trainable = False
 
 
 def set_layer_rates(

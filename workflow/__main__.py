@@ -63,9 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     download.add_argument("--data-root", required=True, help="folder of public datasets")
     download.add_argument("--mirror", default="", help="address of a copy with the same files")
     predict = commands.add_parser("predict", help="risk of one ECG from a trained model")
-    predict.add_argument("bundle", help="folder of the model: runs/<run>/02_models/<variant>")
+    predict.add_argument("bundle", help="runs/<run>/02_models/<variant>, or a registered name")
     predict.add_argument("ecg", help="an ECG file, in any format that is read")
     predict.add_argument("--covariates", nargs="*", default=[], metavar="NAME=VALUE")
+    share = commands.add_parser("share-model", help="keep a network or encoder under a name")
+    share.add_argument("model", help="runs/<run>/02_models/<variant>, or folder of an encoder")
+    share.add_argument("name", help="new name in pre_trained_models")
     legacy = commands.add_parser("import-legacy", help="make a bundle of a Keras-2 .h5 model")
     legacy.add_argument("model", help="the .h5 file")
     legacy.add_argument("--card", required=True, help="YAML file that declares what it is fed")
@@ -225,6 +228,12 @@ def _predict(options: argparse.Namespace) -> None:
     print(json.dumps(predict_file(Path(options.bundle), Path(options.ecg), options.covariates)))
 
 
+def _share(options: argparse.Namespace) -> None:
+    from workflow.commands import share_model
+
+    print(f"Wrote {share_model(Path(options.model), options.name)}.")
+
+
 def _import_legacy(options: argparse.Namespace) -> None:
     from workflow.commands import import_legacy_model
 
@@ -255,6 +264,7 @@ _COMMANDS = {
     "new-cohort": _new_cohort,
     "download": _download,
     "predict": _predict,
+    "share-model": _share,
     "import-legacy": _import_legacy,
 }
 

@@ -1,7 +1,7 @@
 """Where the stage packages meet besides the notebooks: commands that need none.
 
-``download``, ``new-cohort``, ``predict``, ``import-legacy``, and which files outside of the run a
-stage reads.
+``download``, ``new-cohort``, ``predict``, ``share-model``, ``import-legacy``, and which files
+outside of the run a stage reads.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str
     Parameters
     ----------
     bundle
-        Folder with ``model.keras`` and ``card.json``.
+        Folder with ``model.keras`` and ``card.json``, or a name of the registry.
     ecg
         An ECG in a format the readers know.
     covariates
@@ -91,8 +91,9 @@ def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str
     from data_processing.signals import SignalChain
     from models_training.bundle import load_bundle
     from models_training.crops import network_scores
+    from models_training.registry import RISK_MODEL, find_model
 
-    model, card = load_bundle(bundle)
+    model, card = load_bundle(find_model(bundle, kind=RISK_MODEL))
     names: list[str] = card["covariate_names"]
     values = dict.fromkeys(names, float("nan"))
     for text in covariates:
@@ -124,6 +125,13 @@ def predict_file(bundle: Path, ecg: Path, covariates: Sequence[str]) -> dict[str
         "is_synthetic": card["is_synthetic"],
         "warning": "For research; not a medical device.",
     }
+
+
+def share_model(directory: Path, name: str) -> Path:
+    """Copy a model to ``pre_trained_models`` under a name; return its folder there."""
+    from models_training.registry import share
+
+    return share(directory, name)
 
 
 def import_legacy_model(model: Path, card: Path, output: Path) -> None:

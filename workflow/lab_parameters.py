@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workflow.parameter_rules import parameter
-from workflow.parameters import ARCHITECTURES, LADDER, VARIANTS
+from workflow.parameter_rules import parameter, same_as
+from workflow.parameters import LADDER, VARIANTS, TrainingParameters
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,8 @@ class PretrainingParameters:
     data_root: str = parameter("", "folder of public datasets; empty: environment ECG_DATA_ROOT")
     train_folds: str = parameter("1,2,3,4,5,6,7,8", "folds of PTB-XL to train on")
     held_out_folds: str = parameter("9", "folds that are scored at the end; not trained on")
-    architecture: str = parameter("resnet50", "network", choices=ARCHITECTURES)
-    width: int = parameter(
-        0, "channels of the first stage; 0: as published, 64 in ResNet-50", minimum=0
-    )
+    architecture: str = same_as(TrainingParameters, "architecture")
+    width: int = same_as(TrainingParameters, "width", default=0)
     n_epochs: int = parameter(30, "epochs; one random piece of every ECG each", minimum=1)
     encoder_name: str = parameter("my_encoder", "name of the encoder, and of its folder")
     n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
@@ -75,34 +73,20 @@ class LadderParameters:
     )
     variant: str = parameter("ecg", "what the networks may see", choices=VARIANTS[:3])
     pretrained: str = parameter("", "encoder of pre_trained_models, or its folder; empty: none")
-    architecture: str = parameter("resnet50", "network", choices=ARCHITECTURES)
-    width: int = parameter(
-        8, "channels of the first stage; 0: as published, 64 in ResNet-50", minimum=0
-    )
-    stage_blocks: str = parameter("", "blocks a stage, such as 3-4-6-3; empty: as published")
-    stem_stride: int = parameter(0, "stride of the first convolution; 0: as published", minimum=0)
-    normalisation: str = parameter(
-        "cohort",
-        "leads scaled by the training ECGs, or each ECG by itself",
-        choices=("cohort", "record"),
-    )
-    use_amplitude: bool = parameter(False, "the leads' log amplitudes as 12 more features")
+    architecture: str = same_as(TrainingParameters, "architecture")
+    width: int = same_as(TrainingParameters, "width")
+    stage_blocks: str = same_as(TrainingParameters, "stage_blocks")
+    stem_stride: int = same_as(TrainingParameters, "stem_stride")
+    normalisation: str = same_as(TrainingParameters, "normalisation")
+    use_amplitude: bool = same_as(TrainingParameters, "use_amplitude")
     n_random_features: int = parameter(9996, "features of the random kernels", minimum=84)
-    n_epochs: int = parameter(30, "most epochs a fold", minimum=1)
-    patience: int = parameter(
-        8, "epochs without better validation loss before a fold stops", minimum=1
-    )
-    batch_size: int = parameter(32, "ECGs a training step", minimum=2)
-    learning_rate: float = parameter(0.001, "step size of AdamW", above=0.0)
-    weight_decay: float = parameter(0.01, "weight decay of AdamW", minimum=0.0)
-    records_per_patient: int = parameter(
-        1, "random ECGs of a patient an epoch; 0: all, weighted by 1/n", minimum=0
-    )
-    precision: str = parameter(
-        "auto",
-        "auto: mixed bfloat16 where the processor has it",
-        choices=("auto", "float32", "mixed_bfloat16"),
-    )
+    n_epochs: int = same_as(TrainingParameters, "n_epochs", default=30)
+    patience: int = same_as(TrainingParameters, "patience", default=8)
+    batch_size: int = same_as(TrainingParameters, "batch_size")
+    learning_rate: float = same_as(TrainingParameters, "learning_rate")
+    weight_decay: float = same_as(TrainingParameters, "weight_decay")
+    records_per_patient: int = same_as(TrainingParameters, "records_per_patient")
+    precision: str = same_as(TrainingParameters, "precision")
     n_network_repeats: int = parameter(
         1, "repeats of the split for a network; ridge and clinical: all", minimum=1
     )

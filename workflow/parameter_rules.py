@@ -43,6 +43,18 @@ def parameter(
     return field(default=default, metadata={"meaning": meaning, **rule})
 
 
+def same_as(owner: type, name: str, **changed: Any) -> Any:
+    """Return the field `name` of another parameters class again, with some of it `changed`.
+
+    Examples
+    --------
+    >>> width: int = same_as(TrainingParameters, "width", default=0)
+    """
+    item = owner.__dataclass_fields__[name]  # pyright: ignore[reportAttributeAccessIssue]
+    default = changed.pop("default", item.default)
+    return field(default=default, metadata={**item.metadata, **changed})
+
+
 def rule_of(item: Field[Any]) -> str:
     """Return what a field accepts, in words: ``an int >= 1``."""
     words = {"int": "an int", "float": "a number", "bool": "true or false", "str": "text"}

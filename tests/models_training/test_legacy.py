@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import yaml
 from scipy.special import logit
 
 from models_training.architectures import build_network
@@ -19,7 +20,6 @@ from models_training.legacy_import import REQUIRED, import_legacy
 from models_training.settings import ArchitectureSettings
 
 FILES = Path(__file__).parent / "legacy_files"
-LEADS = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 TINY = {"width": 4, "stage_blocks": [1, 1, 1, 1], "stem_stride": 1}
 
 
@@ -32,18 +32,7 @@ def given():
 
 def declared(**changes):
     """Return a complete declaration for `plain.h5`."""
-    card = {
-        "signal_chain": {"rate_hz": 100, "duration_seconds": 0.64},
-        "leads": LEADS,
-        "ecg_mean_mv": 0,
-        "ecg_scale_mv": 1,
-        "output": "probability",
-        "target": "sva",
-        "horizon_days": 1095,
-        "threshold": {"value": 0.2, "rule": "youden", "chosen_on": "unknown"},
-        "trained_on": {"cohort": "elsewhere", "n_patients": 300, "file_sha256": []},
-        "is_synthetic": False,
-    }
+    card = yaml.safe_load((FILES / "declared.yaml").read_text(encoding="utf-8"))
     return {name: value for name, value in (card | changes).items() if value != "absent"}
 
 

@@ -51,7 +51,7 @@ def folder(tmp_path, network):
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in (tmp_path / "tiny").iterdir()
     }
-    registry = {"schema_version": 1, "models": {"tiny": {"sha256": sha256}}}
+    registry = {"schema_version": 1, "models": {"tiny": {"kind": "encoder", "sha256": sha256}}}
     (tmp_path / "registry.json").write_text(json.dumps(registry))
     return tmp_path
 

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from models_training.embeddings import trunk_of
-from models_training.encoder_storage import encoder_card, register_encoder, write_encoder
+from models_training.encoder_storage import encoder_card, write_encoder
 from models_training.pretrained import PretrainedError, load_pretrained, transfer
 from models_training.pretraining import Pretrainer, columns_loss, stored_probabilities
 from models_training.pretraining_recipe import multi_task_data, recipe
+from models_training.registry import register
 from models_training.settings import ArchitectureSettings
 
 N, N_SAMPLES = 48, 128
@@ -120,7 +121,7 @@ def test_an_encoder_is_stored_at_half_size_and_scores_as_before(trained, data, t
     trainer, _ = trained
     before = trainer.predict(np.arange(N))
     stored(trainer, tmp_path / "tiny")
-    register_encoder(tmp_path / "tiny")
+    register(tmp_path / "tiny")
     encoder = load_pretrained("tiny", folder=tmp_path)
     fresh = Pretrainer(data, tiny(seed=7), run_eagerly=True)
     transfer(encoder, fresh.network)
@@ -138,7 +139,7 @@ def test_an_encoder_is_stored_at_half_size_and_scores_as_before(trained, data, t
 
 def test_a_registered_encoder_that_was_changed_is_refused(trained, tmp_path):
     stored(trained[0], tmp_path / "tiny")
-    register_encoder(tmp_path / "tiny")
+    register(tmp_path / "tiny")
     path = tmp_path / "tiny" / "weights.npz"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(PretrainedError, match=r"weights.npz of tiny must have the checksum"):

@@ -10,27 +10,9 @@ import yaml
 from data_processing.leads import LEADS
 from workflow.__main__ import main
 
-MODEL = Path(__file__).parents[1] / "models_training" / "legacy_files" / "plain.h5"
-CARD = {
-    "signal_chain": {
-        "rate_hz": 100,
-        "duration_seconds": 0.64,
-        "low_cut_hz": 0.5,
-        "high_cut_hz": 40.0,
-        "notch_hz": 0.0,
-        "filter_order": 2,
-        "pad_short": False,
-    },
-    "leads": list(LEADS),
-    "ecg_mean_mv": 0,
-    "ecg_scale_mv": 1,
-    "output": "probability",
-    "target": "sva",
-    "horizon_days": 1095,
-    "threshold": {"value": 0.2, "rule": "youden", "chosen_on": "unknown"},
-    "trained_on": {"cohort": "elsewhere", "n_patients": 300, "file_sha256": []},
-    "is_synthetic": False,
-}
+FILES = Path(__file__).parents[1] / "models_training" / "legacy_files"
+MODEL = FILES / "plain.h5"
+CARD = yaml.safe_load((FILES / "declared.yaml").read_text(encoding="utf-8"))
 
 
 def imported(tmp_path, **changes):
