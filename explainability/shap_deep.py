@@ -122,7 +122,7 @@ def deep_process(folder_name: str, *modules: str) -> None:
     folder = Path(folder_name)
     for module in modules:
         importlib.import_module(module)
-    network = keras.saving.load_model(folder / "network.keras", compile=False)
+    network: Any = keras.saving.load_model(folder / "network.keras", compile=False)
     with np.load(folder / "inputs.npz") as stored:
         parts = {
             key: [stored[f"{key}_{number}"] for number in range(len(network.inputs))]

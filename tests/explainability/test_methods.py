@@ -41,7 +41,8 @@ def settings_for(inputs, **options):
 
 def complete_inputs(make_inputs, n_records, n_covariates):
     """SHAP needs every covariate of a network without a scaling layer for them."""
-    return {k: np.nan_to_num(v) for k, v in make_inputs(n_records, n_covariates).items()}
+    given = make_inputs(n_records, n_covariates)
+    return {name: np.nan_to_num(values, nan=0.7) for name, values in given.items()}
 
 
 @pytest.mark.parametrize("n_covariates", [0, 2])
@@ -297,8 +298,8 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_attribute_refuses(build_network, case):
     options, method, kind, message = BAD[case]
+    settings = MethodSettings(RATE_HZ, layer_name=LAYER, **options)
     with pytest.raises(kind) as refusal:
-        settings = MethodSettings(RATE_HZ, layer_name=LAYER, **options)
         attribute(build_network(), ECG, method=method, settings=settings)
     assert str(refusal.value) == message
 
