@@ -46,7 +46,7 @@ class Work:
     """Networks, records, and each method as a function of how many records."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        settings = ArchitectureSettings(name=options.architecture)
+        settings = ArchitectureSettings(name=options.architecture, width=options.width)
         self.options = options
         shape = {"n_samples": options.n_samples, "settings": settings}
         self.one = build_network(**shape)
@@ -57,10 +57,12 @@ class Work:
         self.background = rng.normal(size=(50, len(NAMES)))
         self.zero = np.zeros_like(self.ecg[:1])
         self.logits = keras.Model(self.one.inputs, self.one.get_layer("logit").output)
-        for model in (self.one, self.two):  # blocks start as their shortcut; let all of them speak
+        # Blocks start as their shortcut; without shifts the gradient is constant along the path.
+        for model in (self.one, self.two):
             for layer in model.layers:
                 if layer.name.endswith("_bn"):
                     layer.gamma.assign(0.5 + rng.random(layer.gamma.shape))
+                    layer.beta.assign(rng.normal(0, 0.3, layer.beta.shape))
 
     def ours(self, method: str, n: int, **options) -> np.ndarray:
         """Return our maps."""
@@ -116,7 +118,8 @@ class Work:
                 data = {"ecg": repeated, "covariates": rows.astype("float32")}
                 return logits.predict(data, batch_size=64, verbose=0)[:, 0]
 
-            found.append(shap.ExactExplainer(function, masker)(row[None].astype(float)).values[0])  # noqa: PD011
+            explain = shap.ExactExplainer(function, masker)
+            found.append(explain(row[None].astype(float), silent=True).values[0])  # noqa: PD011
         return np.array(found)
 
 
@@ -158,7 +161,7 @@ def check_equal(work: Work) -> None:
 def peak_mb(name: str, options: argparse.Namespace) -> float:
     """Return the largest resident size of a process that does one work, in MB."""
     command = [sys.executable, __file__, "--only", name]
-    for key in ("architecture", "n_samples", "n_records", "n_peer", "layer"):
+    for key in ("architecture", "width", "n_samples", "n_records", "n_peer", "layer"):
         command += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
     return float(done.stdout.split()[-1])
@@ -176,6 +179,7 @@ def main() -> None:
     """Print one line a figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--architecture", default="resnet50")
+    parser.add_argument("--width", type=int, default=8, help="8 as in quickstart, 64 as published")
     parser.add_argument("--n-samples", type=int, default=1000)
     parser.add_argument("--layer", default="conv3_block4_out")
     parser.add_argument("--n-records", type=int, default=256)

@@ -30,7 +30,8 @@ windows = {"T": inputs.pop("mask")}
 for kind in ("float32", "mixed"):
     model = keras.saving.load_model(folder / f"{kind}.keras")
     settings = MethodSettings(windows=windows, background=inputs, **options)
-    found = {name: map_function(name, settings)(model, inputs) for name in names}
+    some = names if kind == "float32" else names[:1] + names[3:4]  # each compiles for seconds
+    found = {name: map_function(name, settings)(model, inputs) for name in some}
     np.savez(folder / f"{kind}.npz", **found)
 refusals = []
 for method in ("shap_gradient", "shap_deep"):
@@ -74,7 +75,9 @@ def test_every_method_but_shap_gives_the_same_under_jax(both):
         for name, maps in found.items():
             size = np.abs(maps).max()
             np.testing.assert_allclose(jax[name] / size, maps / size, atol=1e-4, err_msg=name)
-            assert np.corrcoef(mixed[name].ravel(), maps.ravel())[0, 1] > 0.95, name
+            if name in mixed:
+                assert np.corrcoef(mixed[name].ravel(), maps.ravel())[0, 1] > 0.95, name
+        assert set(mixed) == {"grad_cam", "gradient_x_input"}
 
 
 def test_shap_refuses_jax_in_plain_words(both):

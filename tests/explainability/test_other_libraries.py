@@ -64,10 +64,10 @@ def test_gradients_smooth_and_plain(vis, logit_model, make_inputs):
     ours = smooth_grad(model, ecg, n_draws=1, noise_share=0.0)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
     np.random.seed(0)  # noqa: NPY002
-    options |= {"smooth_samples": 400, "smooth_noise": 0.1}
+    options |= {"smooth_samples": 60, "smooth_noise": 0.1}
     theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
-    ours = smooth_grad(model, ecg, n_draws=400, noise_share=0.1, batch_size=3)
-    assert np.corrcoef(ours.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.98
+    ours = smooth_grad(model, ecg, n_draws=60, noise_share=0.1, batch_size=3)
+    assert np.corrcoef(ours.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.95
 
 
 @pytest.mark.filterwarnings("ignore")
