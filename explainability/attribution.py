@@ -1,121 +1,47 @@
-"""Where in the ECG a network's score comes from: Grad-CAM, integrated gradients, occlusion.
+"""Where in the ECG a network's score comes from: each method alone; `methods` has one call for all.
 
 What is explained is a score object, by default the logit: it is unbounded and additive, while
 the risk saturates and its gradients vanish for the patients at highest risk. Every function
 works in batches; where the maps of all records do not fit in memory, pass ``out`` (a memory map) or
-go through `model_access.batches` some hundred records at a time.
+give `methods.attribute` a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import keras
 import numpy as np
-import pandas as pd
 
-from explainability.integrated import Attribution, integrated_gradients
-from explainability.model_access import (
-    ECG_INPUT,
-    Inputs,
-    batches,
-    check_inputs,
-    gradient_function,
-    layer_output,
-    split_at_layer,
-    to_numpy,
+from explainability.batch_maps import (
+    BatchExplainer,
+    BatchMap,
+    explain_batches,
+    n_records_of,
+    prepare_out,
 )
+from explainability.class_activation import default_layer, grad_cam, grad_cam_plus_plus
+from explainability.gradients import CALLS_THAT_PAY, gradient_function
+from explainability.integrated import Attribution, integrated_gradients
+from explainability.model_access import ECG_INPUT, Inputs, check_has_gradient, check_inputs
+from explainability.occlusion import occlude_leads, occlude_waves
 from explainability.resolution import MapResolution, map_resolution, resize_map
-from explainability.scores import LogitScore, Score, check_score, score_function
+from explainability.scores import LogitScore, Score, score_function
 
 __all__ = [
     "Attribution",
     "LogitScore",
     "MapResolution",
     "Score",
+    "default_layer",
     "grad_cam",
+    "grad_cam_plus_plus",
     "gradient_x_input",
     "integrated_gradients",
     "map_resolution",
     "occlude_leads",
+    "occlude_waves",
     "resize_map",
+    "smooth_grad",
 ]
-
-
-def grad_cam(
-    model: keras.Model,
-    inputs: Inputs | np.ndarray,
-    *,
-    layer_name: str,
-    score: Score | None = None,
-    batch_size: int = 32,
-    rectify: bool = True,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return non-negative Grad-CAM maps: when in the record the score is pushed up.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Flat functional network with input ``ecg`` (n_samples, n_leads) in mV and optionally
-        ``covariates`` (n_columns), NaN for missing.
-    inputs : mapping of str to array, or array of shape (n_records, n_samples, n_leads)
-        One array an input.
-    layer_name : str
-        Stage output such as ``conv5_block3_out``, of shape (steps, channels).
-    score : Score, optional
-        What is explained; `LogitScore` by default. A bare index is not accepted.
-    batch_size : int
-        Records at a time.
-    rectify : bool
-        False leaves out the relu: where the score is pushed down the map is then negative.
-    out : array of shape (n_records, n_steps), optional
-        Where to write.
-
-    Returns
-    -------
-    float32 array of shape (n_records, n_steps)
-        At least 0, in logits per step up to a factor, not normalised. The map has **no lead
-        axis**; see `map_resolution` for what one step stands for.
-
-    Raises
-    ------
-    TypeError
-        If `score` is not a score object.
-    ValueError
-        If the inputs do not fit, or the layer has no time axis or is not on the way to the score.
-
-    Notes
-    -----
-    map[t] = relu(sum_c alpha_c A[t, c]) with alpha_c the mean **over time** of d score / d A[t, c].
-
-    References
-    ----------
-    Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
-    """
-    score = check_score(score)
-    arrays = check_inputs(model, inputs)
-    shape = tuple(layer_output(model, layer_name).shape[1:])
-    if len(shape) != 2:
-        raise ValueError(
-            f"layer_name must have outputs of shape (steps, channels), got {shape} from "
-            f"{layer_name!r}. Choose a stage output such as 'conv5_block3_out'."
-        )
-    lower, upper = split_at_layer(model, layer_name, score.layer_name)
-    maps = _prepare(out, (_n_records(arrays), shape[0]))
-    for rows, batch in batches(arrays, batch_size=batch_size):
-        tensors = _tensors(batch)
-        activation = lower(tensors, training=False)
-
-        def function(points: list[Any], fixed: list[Any] = tensors) -> Any:
-            return score(upper([*points, *fixed], training=False))
-
-        _, (gradient,) = gradient_function(function)([activation])
-        alpha = gradient.mean(axis=1, keepdims=True)
-        signed = (alpha * to_numpy(activation)).sum(axis=-1)
-        maps[rows] = np.maximum(signed, 0.0) if rectify else signed
-    return maps
 
 
 def gradient_x_input(
@@ -144,90 +70,112 @@ def gradient_x_input(
     ----------
     Ancona et al. 2018, https://openreview.net/forum?id=Sy21R9JAW.
     """
-    function, _ = score_function(model, score)
     arrays = check_inputs(model, inputs)
-    differentiate = gradient_function(function)
-    result = _prepare(out, arrays[ECG_INPUT].shape)
-    for rows, batch in batches(arrays, batch_size=batch_size):
-        _, gradients = differentiate(list(batch.values()))
-        result[rows] = batch[ECG_INPUT] * dict(zip(batch, gradients, strict=True))[ECG_INPUT]
+    pays = n_records_of(arrays) > CALLS_THAT_PAY * batch_size
+    explain = gradient_explainer(model, score=score, is_compiled=pays)
+    result = prepare_out(out, arrays[ECG_INPUT].shape)
+    explain_batches(explain, arrays, out=result, batch_size=batch_size)
     return result
 
 
-def occlude_leads(
+def smooth_grad(
     model: keras.Model,
     inputs: Inputs | np.ndarray,
     *,
-    groups: Mapping[str, Sequence[int]],
     score: Score | None = None,
-    baseline_mv: float = 0.0,
+    n_draws: int = 25,
+    noise_share: float = 0.1,
+    seed: int = 0,
     batch_size: int = 32,
-) -> pd.DataFrame:
-    """Return how far the score falls when leads are replaced by a flat line.
+) -> np.ndarray:
+    """Return SmoothGrad: the gradient of the score, averaged over noisy copies of the ECG.
 
     Parameters
     ----------
     model, inputs, score, batch_size
-        As for `grad_cam`.
-    groups : mapping of str to sequence of int
-        Name to positions of leads, such as ``{"V1": [6]}`` or ``{"limb": range(6)}``.
-    baseline_mv : float
-        Millivolts put in their place.
+        As for `integrated_gradients`.
+    n_draws : int
+        Noisy copies of each record.
+    noise_share : float
+        SD of the normal noise, as a share of the record's range (highest less lowest mV).
+    seed : int
+        Of the noise; a record's noise depends on its row alone, not on the batches.
 
     Returns
     -------
-    DataFrame of shape (n_records, n_groups)
-        score(record) - score(occluded record), in logits; positive: the lead raised the score.
+    float32 array of shape (n_records, n_samples, n_leads)
+        Logits per mV, signed: how steeply the score rises with the voltage. They are no
+        contributions and sum to nothing.
 
     Raises
     ------
     ValueError
-        If a group is empty or names a lead the model lacks.
-
-    Notes
-    -----
-    One limb lead without its five relatives breaks Einthoven's law, a record no network has
-    seen; occluding the limb leads together is the safer question.
+        If `n_draws` is below 1 or `noise_share` negative.
 
     References
     ----------
-    Zeiler & Fergus 2014, doi 10.1007/978-3-319-10590-1_53.
+    Smilkov et al. 2017, https://arxiv.org/abs/1706.03825.
     """
-    function, _ = score_function(model, score)
     arrays = check_inputs(model, inputs)
-    n_leads = arrays[ECG_INPUT].shape[2]
-    for name, leads in groups.items():
-        if len(leads) == 0 or not all(0 <= lead < n_leads for lead in leads):
-            raise ValueError(
-                f"groups[{name!r}] must hold positions from 0 to {n_leads - 1}, "
-                f"got {list(leads)}. Name at least one lead of the model."
-            )
-    result = np.zeros((_n_records(arrays), len(groups)))
-    for rows, batch in batches(arrays, batch_size=batch_size):
-        full = to_numpy(function(list(batch.values())))
-        for column, leads in enumerate(groups.values()):
-            occluded = batch[ECG_INPUT].copy()
-            occluded[:, :, list(leads)] = baseline_mv
-            changed = {**batch, ECG_INPUT: occluded}
-            result[rows, column] = full - to_numpy(function(list(changed.values())))
-    return pd.DataFrame(result, columns=list(groups))
+    pays = n_records_of(arrays) * n_draws > CALLS_THAT_PAY * batch_size
+    explain = smooth_explainer(
+        model,
+        score=score,
+        n_draws=n_draws,
+        noise_share=noise_share,
+        seed=seed,
+        is_compiled=pays,
+    )
+    result = np.zeros(arrays[ECG_INPUT].shape, np.float32)
+    explain_batches(explain, arrays, out=result, batch_size=batch_size)
+    return result
 
 
-def _n_records(arrays: Inputs) -> int:
-    return len(arrays[ECG_INPUT])
+def gradient_explainer(
+    model: keras.Model, *, score: Score | None = None, is_compiled: bool = False
+) -> BatchExplainer:
+    """Return a function from a batch to gradient times input."""
+    function, score = score_function(model, score)
+    check_has_gradient(model, score.layer_name)
+    differentiate = gradient_function(function, is_compiled=is_compiled)
+
+    def explain(batch: Inputs, rows: slice) -> BatchMap:
+        del rows
+        _, gradients = differentiate(list(batch.values()))
+        return BatchMap(batch[ECG_INPUT] * dict(zip(batch, gradients, strict=True))[ECG_INPUT])
+
+    return explain
 
 
-def _tensors(batch: Inputs) -> list[Any]:
-    return [keras.ops.convert_to_tensor(array) for array in batch.values()]
+def smooth_explainer(
+    model: keras.Model,
+    *,
+    score: Score | None = None,
+    n_draws: int = 25,
+    noise_share: float = 0.1,
+    seed: int = 0,
+    is_compiled: bool = False,
+) -> BatchExplainer:
+    """Return a function from a batch and its rows to averaged gradients."""
+    if n_draws < 1:
+        raise ValueError(f"n_draws must be at least 1, got {n_draws}. Use 25 to 100.")
+    if noise_share < 0:
+        raise ValueError(f"noise_share must be 0 or more, got {noise_share}. Use 0.1.")
+    function, score = score_function(model, score)
+    check_has_gradient(model, score.layer_name)
+    differentiate = gradient_function(function, is_compiled=is_compiled)
 
+    def explain(batch: Inputs, rows: slice) -> BatchMap:
+        ecg = batch[ECG_INPUT]
+        size = noise_share * np.ptp(ecg, axis=(1, 2))[:, None, None]
+        numbers = range(rows.start, rows.start + len(ecg))
+        draws = [np.random.default_rng([seed, number]) for number in numbers]
+        total = np.zeros(ecg.shape, np.float64)
+        for _ in range(n_draws):  # a draw of all records at a time: memory is that of one batch
+            noise = np.stack([draw.standard_normal(ecg.shape[1:], np.float32) for draw in draws])
+            noisy = {**batch, ECG_INPUT: ecg + size * noise}
+            _, gradients = differentiate(list(noisy.values()))
+            total += dict(zip(batch, gradients, strict=True))[ECG_INPUT]
+        return BatchMap((total / n_draws).astype(np.float32))
 
-def _prepare(out: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the array to write to, after checking a given one."""
-    if out is None:
-        return np.zeros(shape, dtype=np.float32)
-    if tuple(out.shape) != tuple(shape):
-        raise ValueError(
-            f"out must be of shape {tuple(shape)}, got {tuple(out.shape)}. "
-            "Make it with numpy.lib.format.open_memmap."
-        )
-    return out
+    return explain

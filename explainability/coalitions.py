@@ -108,7 +108,7 @@ def _evaluate_distinct(function: Function, rows: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _shap_random(seed: int) -> Iterator[None]:
+def shap_random(seed: int) -> Iterator[None]:
     """Seed shap, which draws from NumPy's global generator, and put that back afterwards."""
     state = np.random.get_state()  # noqa: NPY002
     np.random.seed(seed)  # noqa: NPY002
@@ -128,7 +128,7 @@ def row_explainer(
     shap enumerates (or samples) coalitions of players; what a coalition is worth comes from
     `_Coalitions`. shap.DeepExplainer is not used: one failed call breaks others in the process.
     """
-    with _shap_random(settings.seed):
+    with shap_random(settings.seed):
         import shap
 
     value = _Coalitions(function, settings)
@@ -142,7 +142,7 @@ def row_explainer(
     def explain(row: np.ndarray) -> tuple[np.ndarray, float, float, str]:
         value.row = row
         kind = shap.ExactExplainer if is_exact else shap.PermutationExplainer
-        with _shap_random(settings.seed):
+        with shap_random(settings.seed):
             explanation = kind(value, masker)(everybody, silent=True, **options)
         contributions = np.asarray(explanation[0].values, dtype=np.float64)
         base, logit = float(value(nobody)[0]), float(value(everybody)[0])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
 import pandas as pd
 
-from explainability.attribution import grad_cam, integrated_gradients
 from explainability.beats import align_on_r_peaks
+from explainability.class_activation import default_layer
+from explainability.methods import AttributionMap, MethodSettings, attribute
 from explainability.model_access import COVARIATE_INPUT, Inputs
 from explainability.r_peaks import detect_r_peaks
-from explainability.resolution import MapResolution, map_resolution, resize_map
+from explainability.resolution import MapResolution, map_resolution
 from explainability.shap_values import ShapSettings, explain_covariates
 
 
@@ -24,7 +25,7 @@ class HeldOutSettings:
     Parameters
     ----------
     layer_name : str
-        Layer of the Grad-CAM map.
+        Layer of the Grad-CAM map; empty for `default_layer`.
     rate_hz : float
         Sampling rate of the ECGs.
     n_steps : int
@@ -32,7 +33,11 @@ class HeldOutSettings:
     covariate_names : sequence of str
         Columns of the input ``covariates``; empty for one-input networks.
     seed : int
-        Of sampled coalitions, where SHAP cannot be exact.
+        Of all that is random.
+    methods : sequence of str
+        Names of `methods.METHODS`; the default is what the figures of a run need.
+    windows : mapping of str to bool array of shape (n_records, n_samples)
+        Of occlusion_by_wave.
     """
 
     layer_name: str
@@ -40,6 +45,8 @@ class HeldOutSettings:
     n_steps: int = 32
     covariate_names: Sequence[str] = ()
     seed: int = 0
+    methods: Sequence[str] = ("grad_cam", "integrated_gradients")
+    windows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,23 +55,30 @@ class HeldOutMaps:
 
     Attributes
     ----------
-    grad_cam : array of shape (n_records, n_samples)
-        Grad-CAM, at least 0, brought to the samples of the ECG; it has no lead axis.
-    ecg : array of shape (n_records, n_samples, n_leads)
-        Integrated gradients of the ECG, in logits, signed.
+    maps : dict of str to AttributionMap
+        By method; completeness errors stand in their tables, they do not raise.
     table : DataFrame
         ``record_id, patient_id, repeat, fold`` and the completeness of the integrated gradients.
     shap : DataFrame
         Shapley values of the covariates; empty for one-input networks.
-    resolution : MapResolution
-        What one value of the Grad-CAM map stands for.
+    resolution : MapResolution or None
+        What one value of the Grad-CAM map stands for; None without that method.
     """
 
-    grad_cam: np.ndarray
-    ecg: np.ndarray
+    maps: dict[str, AttributionMap]
     table: pd.DataFrame
     shap: pd.DataFrame
-    resolution: MapResolution
+    resolution: MapResolution | None
+
+    @property
+    def grad_cam(self) -> np.ndarray:
+        """Grad-CAM at the samples of the ECG, (n_records, n_samples), at least 0."""
+        return self.maps["grad_cam"].maps
+
+    @property
+    def ecg(self) -> np.ndarray:
+        """Integrated gradients of the ECG in logits, (n_records, n_samples, n_leads), signed."""
+        return self.maps["integrated_gradients"].maps
 
 
 def explain_held_out(
@@ -74,6 +88,7 @@ def explain_held_out(
     load_model: Callable[[int, int], keras.Model],
     background: Callable[[int, int], np.ndarray],
     settings: HeldOutSettings,
+    training_inputs: Callable[[int, int], Inputs] | None = None,
 ) -> HeldOutMaps:
     """Return the maps of held-out ECGs, each from the network of its own fold.
 
@@ -90,51 +105,80 @@ def explain_held_out(
     background : callable
         From repeat and fold to covariates (n_background, n_columns) of training patients.
     settings : HeldOutSettings
-        Layer, rate, steps.
+        Methods, layer, rate, steps.
+    training_inputs : callable, optional
+        From repeat and fold to inputs of training patients, which shap_gradient and shap_deep
+        compare with.
 
     Raises
     ------
     ValueError
         If `records` is empty or does not fit `inputs`.
     """
-    n_samples = inputs["ecg"].shape[1]
     if not len(records) or len(records) != len(inputs["ecg"]):
         raise ValueError(
             f"records must have one row for each of the {len(inputs['ecg'])} ECGs (one at least), "
             f"got {len(records)}. Select the same rows."
         )
-    cams = np.zeros((len(records), n_samples), dtype=np.float32)
-    ecg = np.zeros(inputs["ecg"].shape, dtype=np.float32)
-    tables: list[pd.DataFrame] = []
+    parts: dict[str, list[tuple[np.ndarray, AttributionMap]]] = {}
     shap: list[pd.DataFrame] = []
     resolution: MapResolution | None = None
     table = records[["record_id", "patient_id", "repeat", "fold"]].reset_index(drop=True)
     for (repeat, fold), part in table.groupby(["repeat", "fold"], sort=True):
-        rows = part.index.to_numpy()
-        model = load_model(int(repeat), int(fold))
+        rows, key = part.index.to_numpy(), (int(repeat), int(fold))
+        model = load_model(*key)
         batch = {name: np.asarray(values[rows]) for name, values in inputs.items()}
-        if resolution is None:  # before the graph is cut: cutting adds nodes that hide the field
-            resolution = map_resolution(model, settings.layer_name, rate_hz=settings.rate_hz)
-        maps = grad_cam(model, batch, layer_name=settings.layer_name)
-        cams[rows] = resize_map(maps, n_samples)
-        found = integrated_gradients(model, batch, n_steps=settings.n_steps)
-        ecg[rows] = found.ecg
-        tables.append(found.table.set_index(rows))
+        if resolution is None and "grad_cam" in settings.methods:
+            layer = settings.layer_name or default_layer(model, rate_hz=settings.rate_hz)
+            resolution = map_resolution(model, layer, rate_hz=settings.rate_hz)
+        choice = _of_fold(settings, rows, training_inputs, key)
+        for method in settings.methods:
+            found = attribute(model, batch, method=method, settings=choice)
+            parts.setdefault(method, []).append((rows, found))
         if COVARIATE_INPUT in inputs:
-            choice = ShapSettings(
-                background=background(int(repeat), int(fold)),
-                names=settings.covariate_names,
-                seed=settings.seed,
+            covariates = ShapSettings(
+                background=background(*key), names=settings.covariate_names, seed=settings.seed
             )
-            shap.append(explain_covariates(model, batch, part, settings=choice))
-    assert resolution is not None  # there is at least one record
-    return HeldOutMaps(
-        cams,
-        ecg,
-        table.join(pd.concat(tables)),
-        pd.concat(shap, ignore_index=True) if shap else pd.DataFrame(),
-        resolution,
-    )
+            shap.append(explain_covariates(model, batch, part, settings=covariates))
+    maps = {method: _joined(found, len(records)) for method, found in parts.items()}
+    if "integrated_gradients" in maps:
+        table = table.join(maps["integrated_gradients"].table)
+    together = pd.concat(shap, ignore_index=True) if shap else pd.DataFrame()
+    return HeldOutMaps(maps, table, together, resolution)
+
+
+def _of_fold(
+    settings: HeldOutSettings,
+    rows: np.ndarray,
+    training_inputs: Callable[[int, int], Inputs] | None,
+    key: tuple[int, int],
+) -> MethodSettings:
+    """Return the methods' settings for the records of one fold."""
+    return MethodSettings(
+        rate_hz=settings.rate_hz,
+        layer_name=settings.layer_name,
+        n_steps=settings.n_steps,
+        windows=settings.windows,
+        background=None if training_inputs is None else training_inputs(*key),
+        is_strict=False,
+        seed=settings.seed,
+    ).of_rows(rows)
+
+
+def _joined(parts: list[tuple[np.ndarray, AttributionMap]], n_records: int) -> AttributionMap:
+    """Return the maps of all folds in the order of the records."""
+    first = parts[0][1]
+    maps = np.zeros((n_records, *first.maps.shape[1:]), np.float32)
+    covariates = None
+    if first.covariates is not None:
+        covariates = np.zeros((n_records, first.covariates.shape[1]), np.float32)
+    for rows, part in parts:
+        maps[rows] = part.maps
+        if covariates is not None:
+            covariates[rows] = part.covariates
+    table = pd.concat([part.table.set_axis(rows) for rows, part in parts if len(part.table)] or
+                      [first.table]).sort_index()  # fmt: skip
+    return replace(first, maps=maps, covariates=covariates, table=table)
 
 
 def choose_records(scores: pd.DataFrame, *, n_records: int, seed: int) -> pd.DataFrame:

@@ -9,13 +9,19 @@ import keras
 import numpy as np
 import pandas as pd
 
+from explainability.batch_maps import (
+    BatchExplainer,
+    BatchMap,
+    explain_batches,
+    n_records_of,
+)
+from explainability.gradients import CALLS_THAT_PAY, compiled, gradient_function
 from explainability.model_access import (
     COVARIATE_INPUT,
     ECG_INPUT,
     Inputs,
-    batches,
+    check_has_gradient,
     check_inputs,
-    gradient_function,
     to_numpy,
 )
 from explainability.scores import Score, score_function
@@ -46,7 +52,6 @@ class Attribution:
 
 
 _PATH_ROWS = 128  # points of the path that go through the network together
-_CALLS_THAT_PAY = 20  # from so many calls on, compiling costs less than it saves
 
 
 def integrated_gradients(
@@ -101,24 +106,53 @@ def integrated_gradients(
     ----------
     Sundararajan et al. 2017, https://proceedings.mlr.press/v70/sundararajan17a.html.
     """
+    arrays = check_inputs(model, inputs)
+    n_records = n_records_of(arrays)
+    n_rows = min(batch_size, n_records) * n_steps
+    explain = path_explainer(
+        model,
+        check_baseline(arrays, baseline),
+        n_steps=n_steps,
+        score=score,
+        relative_tolerance=relative_tolerance,
+        is_compiled=-(-n_records // batch_size) * n_rows > CALLS_THAT_PAY * _PATH_ROWS,
+    )
+    ecg = np.zeros(arrays[ECG_INPUT].shape, np.float32)
+    covariates, table = explain_batches(explain, arrays, out=ecg, batch_size=batch_size)
+    return Attribution(ecg, covariates, table)
+
+
+def path_explainer(
+    model: keras.Model,
+    starts: Inputs,
+    *,
+    n_steps: int = 32,
+    score: Score | None = None,
+    relative_tolerance: float = 0.05,
+    is_compiled: bool = False,
+) -> BatchExplainer:
+    """Return a function from a batch and its rows to integrated gradients.
+
+    Parameters
+    ----------
+    starts : mapping of str to array
+        As returned by `check_baseline`.
+    """
     if n_steps < 2:
         raise ValueError(f"n_steps must be at least 2, got {n_steps}. Use 32 to 128.")
     function, score = score_function(model, score)
-    arrays = check_inputs(model, inputs)
-    starts = _check_baseline(arrays, baseline)
+    check_has_gradient(model, score.layer_name)
+    differentiate = gradient_function(function, is_compiled=is_compiled)
+    evaluate = compiled(function, is_compiled=is_compiled)
     positions, weights = np.polynomial.legendre.leggauss(n_steps)
     positions, weights = (positions + 1) / 2, weights / 2
-    n_records = len(arrays[ECG_INPUT])
-    n_together = max(1, _PATH_ROWS // max(1, min(batch_size, n_records)))
-    n_calls = -(-n_records // batch_size) * -(-n_steps // n_together)
-    differentiate = gradient_function(function, is_compiled=n_calls > _CALLS_THAT_PAY)
-    result = {name: np.zeros(array.shape, np.float32) for name, array in arrays.items()}
-    scores, baseline_scores = (np.zeros(n_records) for _ in range(2))
-    for rows, batch in batches(arrays, batch_size=batch_size):
+
+    def explain(batch: Inputs, rows: slice) -> BatchMap:
         ends = list(batch.values())
         begins = [_start(starts, name, rows, end) for name, end in batch.items()]
         steps = [end - begin for end, begin in zip(ends, begins, strict=True)]
         total = [np.zeros(end.shape, np.float64) for end in ends]
+        n_together = max(1, _PATH_ROWS // len(ends[0]))
         for first in range(0, n_steps, n_together):
             part_of_path = positions[first : first + n_together].astype(np.float32)
             weight = weights[first : first + n_together]
@@ -128,14 +162,25 @@ def integrated_gradients(
             ]
             for part, gradient in zip(total, differentiate(points)[1], strict=True):
                 part += np.tensordot(weight, gradient.reshape(len(weight), *part.shape), axes=1)
-        for name, step, part in zip(batch, steps, total, strict=True):
-            result[name][rows] = np.where(np.isnan(step), 0.0, np.nan_to_num(step) * part)
-        scores[rows] = to_numpy(function(ends))
-        baseline_scores[rows] = to_numpy(function(begins))
-    return _with_table(result, scores, baseline_scores, relative_tolerance)
+        found = {
+            name: np.where(np.isnan(step), 0.0, np.nan_to_num(step) * part).astype(np.float32)
+            for name, step, part in zip(batch, steps, total, strict=True)
+        }
+        scores, at_start = (to_numpy(evaluate(_tensors(points))) for points in (ends, begins))
+        return BatchMap(
+            found[ECG_INPUT],
+            found.get(COVARIATE_INPUT),
+            completeness_table(found, scores, at_start, relative_tolerance),
+        )
+
+    return explain
 
 
-def _check_baseline(arrays: Inputs, baseline: Inputs | None) -> dict[str, np.ndarray]:
+def _tensors(arrays: list[np.ndarray]) -> list[Any]:
+    return [keras.ops.convert_to_tensor(array) for array in arrays]
+
+
+def check_baseline(arrays: Inputs, baseline: Inputs | None) -> dict[str, np.ndarray]:
     """Return the start of the path for each input that moves, as broadcast views."""
     given: dict[str, Any] = {ECG_INPUT: np.float32(0.0), **(baseline or {})}
     unknown = sorted(set(given) - set(arrays))
@@ -169,22 +214,24 @@ def _start(starts: Inputs, name: str, rows: slice, end: np.ndarray) -> np.ndarra
     return np.where(np.isnan(end), end, starts[name][rows])
 
 
-def _with_table(
-    result: dict[str, np.ndarray],
+def completeness_table(
+    contributions: Inputs,
     scores: np.ndarray,
     baseline_scores: np.ndarray,
     relative_tolerance: float,
-) -> Attribution:
+) -> pd.DataFrame:
     """Sum the contributions of each record and compare them with the change of its score."""
-    axes = [tuple(range(1, array.ndim)) for array in result.values()]
-    sums = [
-        array.sum(axis=axis, dtype=np.float64)
-        for array, axis in zip(result.values(), axes, strict=True)
-    ]
-    total = np.sum(sums, axis=0)
+    total = np.sum(
+        [
+            array.sum(axis=tuple(range(1, array.ndim)), dtype=np.float64)
+            for array in contributions.values()
+        ],
+        axis=0,
+    )
+    scores, baseline_scores = (np.asarray(one, np.float64) for one in (scores, baseline_scores))
     change = scores - baseline_scores
     error = np.abs(total - change) / np.maximum(np.abs(change), NEGLIGIBLE_LOGIT)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "score": scores,
             "baseline_score": baseline_scores,
@@ -193,4 +240,3 @@ def _with_table(
             "is_complete": error <= relative_tolerance,
         }
     )
-    return Attribution(result[ECG_INPUT], result.get(COVARIATE_INPUT), table)

@@ -6,7 +6,7 @@ millivolts and, in two-input networks, ``covariates`` (columns) with NaN for mis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -182,6 +182,31 @@ def tensor_ancestors(model: keras.Model) -> dict[int, frozenset[str]]:
     return ancestors
 
 
+def check_has_gradient(model: keras.Model, score_layer: str) -> None:
+    """Refuse a network whose score has no gradient at the ECG: its maps would be empty or false.
+
+    A layer says so by ``has_gradient = False``: random kernels count how often a convolution
+    exceeds a bias, and a count does not change with a small change of the ECG.
+
+    Raises
+    ------
+    ValueError
+        If such a layer lies between the ECG and the score.
+    """
+    ancestors = tensor_ancestors(model)
+    on_the_way = ancestors[id(layer_output(model, score_layer))]
+    without = [
+        layer.name
+        for layer in model.layers
+        if layer.name in on_the_way and not getattr(layer, "has_gradient", True)
+    ]
+    if without:
+        raise ValueError(
+            f"model must have a gradient at its ECG, got the layer {without[0]!r}, which has none. "
+            "Use occlusion by lead or by wave."
+        )
+
+
 def split_at_layer(
     model: keras.Model, layer_name: str, score_layer: str
 ) -> tuple[keras.Model, keras.Model]:
@@ -261,53 +286,6 @@ def split_covariate_head(model: keras.Model, score_layer: str) -> tuple[keras.Mo
     embedding = keras.Model(by_name[ECG_INPUT], cuts)
     head = keras.Model([*cuts, by_name[COVARIATE_INPUT]], score)
     return embedding, head
-
-
-def gradient_function(
-    function: Callable[[list[Any]], Any], *, is_compiled: bool = False
-) -> Callable[[list[Any]], tuple[np.ndarray, list[np.ndarray]]]:
-    """Return a function that gives scores and their gradients; the only back-end specific code.
-
-    Parameters
-    ----------
-    function : callable
-        Takes a list of tensors, each (n_records, ...), and returns one score a record, shape
-        (n_records,). Records must not influence one another.
-    is_compiled : bool
-        Trace once, then run two to three times faster: pays from about 20 calls on.
-
-    Returns
-    -------
-    callable
-        From a list of arrays to scores, float32 (n_records,), and a list of float32 gradients
-        shaped like the arrays, zero where the score does not depend on one.
-
-    Raises
-    ------
-    NotImplementedError
-        On a back end other than TensorFlow.
-    """
-    if keras.backend.backend() != "tensorflow":
-        raise NotImplementedError(
-            f"The Keras back end must be tensorflow, got {keras.backend.backend()}. "
-            "Set KERAS_BACKEND=tensorflow for explanations."
-        )
-    import tensorflow as tf  # here, so that importing the package stays cheap
-
-    def differentiate(tensors: list[Any]) -> tuple[Any, list[Any]]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(tensors)
-            scores = function(tensors)
-        return scores, tape.gradient(scores, tensors, unconnected_gradients="zero")
-
-    # reduce_retracing: the last, smaller batch gives one trace for any size, not one each.
-    run = tf.function(differentiate, reduce_retracing=True) if is_compiled else differentiate
-
-    def evaluate(points: list[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
-        scores, gradients = run([tf.convert_to_tensor(point) for point in points])
-        return to_numpy(scores), [to_numpy(gradient) for gradient in gradients]
-
-    return evaluate
 
 
 def to_numpy(tensor: Any) -> np.ndarray:

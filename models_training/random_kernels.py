@@ -45,7 +45,14 @@ class RandomKernels(keras.layers.Layer):
     ----------
     n_features : int
         Features wanted; at least 84, rounded down to a multiple of 84.
+
+    Attributes
+    ----------
+    has_gradient : bool
+        False: counts do not change with a small change of the ECG. Explanations read it.
     """
+
+    has_gradient = False
 
     def __init__(self, n_features: int, *, name: str | None = None, **options: Any) -> None:
         super().__init__(name=name, **{**options, "dtype": "float32", "trainable": False})

@@ -1,5 +1,7 @@
 """Held-out ECGs are explained by the network of their own fold, and by no other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from explainability.held_out import (
     explain_held_out,
     lead_shares,
 )
+from explainability.methods import MethodSettings, attribute
 from explainability.reference import check_maps, tf_keras_vis_map
 
 LAYER = "conv2_block3_out"
@@ -66,6 +69,33 @@ def test_every_fold_is_explained_by_its_own_network(build_network, make_inputs):
     assert found.shap.empty
     assert found.resolution.receptive_field_seconds is not None
     assert found.table["record_id"].tolist() == records["record_id"].tolist()
+
+
+def test_more_methods_are_explained_by_the_networks_of_the_folds(build_network, make_inputs):
+    inputs = make_inputs(4)
+    networks = {fold: build_network(seed=fold) for fold in (0, 1)}
+    mask = np.arange(64)[None] // 8 % 4 == np.arange(4)[:, None]
+    methods = ("occlusion_by_wave", "shap_gradient", "gradient_x_input")
+    records = scores_of().iloc[:4].assign(fold=[1, 0, 1, 0])
+    found = explain_held_out(
+        records,
+        inputs,
+        load_model=lambda repeat, fold: networks[fold],
+        background=lambda repeat, fold: np.zeros((2, 0)),
+        settings=HeldOutSettings("", 100.0, methods=methods, windows={"T": mask}),
+        training_inputs=lambda repeat, fold: {"ecg": np.full((1, 64, 12), fold, np.float32)},
+    )
+    assert list(found.maps) == list(methods)
+    assert found.resolution is None
+    settings = MethodSettings(100.0, windows={"T": mask[[0, 2]]}, is_strict=False)
+    settings = replace(settings, background={"ecg": np.ones((1, 64, 12), np.float32)})
+    rows = {"ecg": inputs["ecg"][[0, 2]]}
+    for method in methods:
+        alone = attribute(networks[1], rows, method=method, settings=settings)
+        np.testing.assert_allclose(found.maps[method].maps[[0, 2]], alone.maps, atol=1e-6)
+        if len(alone.table):
+            ours = found.maps[method].table.iloc[[0, 2]].astype(float)
+            np.testing.assert_allclose(ours, alone.table.astype(float), rtol=1e-3, atol=1e-5)
 
 
 def test_rows_that_do_not_fit_are_refused(build_network, make_inputs):

@@ -1,0 +1,86 @@
+"""Our maps of one-input networks are those of tf-keras-vis and of shap."""
+
+from __future__ import annotations
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from explainability.attribution import grad_cam, grad_cam_plus_plus, smooth_grad
+from explainability.methods import MethodSettings, attribute
+
+LAYERS = ("conv2_block3_out", "conv5_block3_out")
+CAM = {
+    "seek_penultimate_conv_layer": False,
+    "expand_cam": False,
+    "normalize_cam": False,
+}
+
+
+@pytest.fixture(scope="module")
+def vis():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it imports a retired SciPy name
+        from tf_keras_vis import gradcam, saliency
+
+    return {"grad_cam": gradcam.Gradcam, "++": gradcam.GradcamPlusPlus, "s": saliency.Saliency}
+
+
+@pytest.fixture(scope="module")
+def logit_model(build_network):
+    model = build_network(is_head_linear=False)
+    return model, keras.Model(model.inputs, model.get_layer("logit").output)
+
+
+def first_column(output):
+    return output[:, 0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layer", LAYERS)
+def test_class_activation_maps(vis, logit_model, make_inputs, layer):
+    model, logits = logit_model
+    ecg = make_inputs(4)["ecg"]
+    theirs = vis["grad_cam"](logits, clone=False)(first_column, ecg, penultimate_layer=layer, **CAM)
+    ours = grad_cam(model, ecg, layer_name=layer)
+    assert ours.any()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
+    theirs = vis["++"](logits, clone=False)(first_column, ecg, penultimate_layer=layer, **CAM)
+    ours = grad_cam_plus_plus(model, ecg, layer_name=layer)
+    # theirs carries the exponential of the logit, one factor a record
+    factor = np.exp(keras.ops.convert_to_numpy(logits(ecg)))
+    assert ours.any()
+    np.testing.assert_allclose(ours * factor, theirs, rtol=1e-3, atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_smooth_and_plain(vis, logit_model, make_inputs):
+    model, logits = logit_model
+    ecg = make_inputs(3)["ecg"]
+    options = {"keepdims": True, "gradient_modifier": None, "normalize_map": False}
+    theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
+    ours = smooth_grad(model, ecg, n_draws=1, noise_share=0.0)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
+    np.random.seed(0)  # noqa: NPY002
+    options |= {"smooth_samples": 60, "smooth_noise": 0.1}
+    theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
+    ours = smooth_grad(model, ecg, n_draws=60, noise_share=0.1, batch_size=3)
+    assert np.corrcoef(ours.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.95
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_shap_called_plainly_and_integrated_gradients_as_its_limit(logit_model, make_inputs):
+    import shap
+
+    model, logits = logit_model
+    ecg = make_inputs(2)["ecg"]
+    background = {"ecg": np.zeros_like(ecg[:1])}
+    plain = shap.GradientExplainer(logits, background["ecg"])
+    theirs = plain.shap_values(ecg, nsamples=2000, rseed=0)[..., 0]
+    settings = MethodSettings(100.0, n_steps=64, n_draws=2000, background=background)
+    ours = attribute(model, ecg, method="shap_gradient", settings=settings)
+    np.testing.assert_allclose(ours.maps, theirs, rtol=1e-3, atol=1e-6)
+    path = attribute(model, ecg, method="integrated_gradients", settings=settings)
+    assert np.corrcoef(path.maps.ravel(), theirs.ravel())[0, 1] > 0.995
