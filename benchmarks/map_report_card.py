@@ -106,12 +106,12 @@ def main() -> None:
     for method in map_methods(options.layer, options.n_steps):
         load_shuffled = shuffled(run, variant, options.shuffled_epochs)
         measured = measure_maps(data, method, models.load, load_shuffled=load_shuffled)
-        card = report_card(measured.values, scores=own)
+        card = report_card(measured.table, scores=own)
         print_card(card, method.name)
         if options.out:
             options.out.mkdir(parents=True, exist_ok=True)
             heading = f"{method.name}, variant {variant}: {title}"
-            figure, _, _ = card_panel(card, measured.values, title=heading)
+            figure, _, _ = card_panel(card, measured.table, title=heading)
             figure.savefig(options.out / f"{method.name}.png", dpi=100)
             card.to_csv(options.out / f"{method.name}.csv", index=False)
 

@@ -108,8 +108,8 @@ class CardData:
         own = self.records[["record_id", *KEYS]].assign(row=np.arange(len(self.records)))
         own = own.rename(columns={key: f"own_{key}" for key in KEYS})
         rows = self.peers[["record_id", *KEYS]].drop_duplicates().merge(own, on="record_id")
-        is_own = np.logical_and.reduce([rows[key] == rows[f"own_{key}"] for key in KEYS])
-        return rows[~is_own]
+        is_other = [rows[key] != rows[f"own_{key}"] for key in KEYS]
+        return rows.loc[np.any(is_other, axis=0)]
 
     def windows(self, n_axes: int) -> np.ndarray:
         """Return the planted windows for maps with (3 axes) or without (2) leads."""
@@ -167,7 +167,7 @@ class CardMeasures:
     ----------
     method : str
         Name of the map method.
-    values : DataFrame
+    table : DataFrame
         ``record_id, patient_id, measure, at, value``; ``at`` is the share of layers or of the ECG
         where the value is a point of a curve, else NaN.
     window_test : WindowTest or None
@@ -175,5 +175,5 @@ class CardMeasures:
     """
 
     method: str
-    values: pd.DataFrame
+    table: pd.DataFrame
     window_test: WindowTest | None

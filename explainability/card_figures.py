@@ -96,9 +96,9 @@ def card_panel(
     """Draw card and curves in one figure; return figure, caption and the card."""
     height = 1.4 + 0.42 * len(card)
     figure = plt.figure(figsize=(12.5, height + 3.6), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[height, 3.6])
-    plot_report_card(card, title=title, ax=top.subplots())
-    for kind, ax in zip(("deletion", "insertion"), bottom.subplots(1, 2), strict=True):
+    parts = np.ravel(figure.subfigures(2, 1, height_ratios=[height, 3.6]))
+    plot_report_card(card, title=title, ax=parts[0].subplots())
+    for kind, ax in zip(("deletion", "insertion"), parts[1].subplots(1, 2), strict=True):
         plot_replacement(values, kind=kind, ax=ax)
     caption = (
         f"{map_verdict(card).sentence} Intervals: 95 %, bootstrap of patients, conditional on the "
@@ -135,4 +135,3 @@ def _numbers(row) -> str:
 
 def _role(role: str) -> str:
     return {REPORTED: "reported, decides nothing"}.get(role, role)
-

@@ -34,11 +34,7 @@ from explainability.replacement import (
 )
 from explainability.sanity_checks import shifted_window_null
 from explainability.scores import score_function
-from explainability.weight_randomisation import (
-    map_similarity,
-    randomise_weights,
-    weighted_layers,
-)
+from explainability.weight_randomisation import randomise_weights, weighted_layers
 
 _EDGE_SECONDS = 0.5  # a shifted record's end meets its beginning there
 
@@ -156,7 +152,7 @@ class FoldMaps:
     def _follow_the_signal(self) -> None:
         mass = self.method.mass(self.maps)
         size = deflection_size(self.inputs[ECG_INPUT], mass)
-        self.values.add("size", self.rows, map_similarity(mass, size))
+        self.values.add("size", self.rows, map_correlation(mass, size))
         self.values.add("qrs", self.rows, rank_biserial(mass, self.data.qrs[self.rows]))
         if self.data.planted is not None:
             windows = self.data.windows(mass.ndim)[self.rows]

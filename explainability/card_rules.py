@@ -24,7 +24,6 @@ YEH = "Yeh et al. 2019, doi 10.48550/arXiv.1901.09392"
 HANLEY = "Hanley & McNeil 1982, doi 10.1148/radiology.143.1.7063747"
 KERBY = "Kerby 2014, doi 10.2466/11.IT.3.1"
 HALF_REASON = "0.5: half of what a reader sees"
-RANK_REASON = "0.71: half of the variance of the map's ranks is that of the deflections"
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,9 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "random_upper_weights",
         "Is it another one when the half of the layers next to the output is made random?",
-        0.5, "below", NECESSARY, "similarity",
-        f"{HALF_REASON} would not depend on how the network decides", ADEBAYO,
+        0.9, "below", NECESSARY, "similarity",
+        "0.9: as good as the same map, whatever the network decides; what its lower layers have "
+        "learnt may keep the places", ADEBAYO,
     ),
     Check(
         "random_labels",
@@ -181,8 +181,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "size",
         "Does it show more than how large the deflections are?",
-        0.71, "below", NECESSARY, "rank correlation",
-        RANK_REASON, ADEBAYO,
+        0.71, "below", NECESSARY, "correlation",
+        "0.71: its square, half of the map's variance, would be that of the deflections", ADEBAYO,
     ),
     Check(
         "qrs",

@@ -1,7 +1,7 @@
 """The report card of a map method: a row a check, with figure, interval, limit and verdict.
 
     measured = measure_maps(data, method, load_network)     # card_measures: needs the networks
-    card = report_card(measured.values, scores=test_rows)   # needs the values alone
+    card = report_card(measured.table, scores=test_rows)   # needs the values alone
     map_verdict(card).sentence
 
 Questions, limits and the rule stand in `explainability.card_rules`, fixed before any map is seen.

@@ -36,7 +36,7 @@ class FoldModels:
         if reason := other_task(card):
             raise BundleError(f"{reason}. Explain a run with one outcome.")
         self.model = first_member(model)
-        self.first_seed = int(card["settings"]["seed"])
+        self.first_seed = int(card.get("settings", {}).get("seed", 0))
 
     def middle_of(self, ecg: np.ndarray) -> np.ndarray:
         """Return the middle of some ECGs, (n, n_samples, 12), as long as the networks see it."""

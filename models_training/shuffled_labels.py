@@ -81,7 +81,9 @@ def shuffled_label_networks(
             f"settings.rung must be 'scratch', got {settings.rung!r}. What an encoder has learnt "
             "before is not shuffled; leave this check out."
         )
-    trainer = NetworkTrainer(shuffle_outcomes(data, seed=seed), replace(settings, n_epochs=n_epochs))
+    trainer = NetworkTrainer(
+        shuffle_outcomes(data, seed=seed), replace(settings, n_epochs=n_epochs)
+    )
 
     def load(repeat: int, fold: int) -> keras.Model:
         is_fold = (splits["repeat"] == repeat) & (splits["fold"] == fold)
