@@ -4,8 +4,8 @@
     python benchmarks/map_report_card.py quickstart --shuffled-epochs 10    # trains, a fold each
 
 Prints a line a check, the verdict of each map, and with --out writes cards and pictures. On the
-synthetic cohort the planted windows are those of the T wave and of the terminal slur around the
-R peaks that were found; premature beats are taken for conducted ones.
+synthetic cohort the planted windows are those that the sampling rate shows, around the R peaks that
+were found; premature beats are taken for conducted ones.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import pandas as pd
 
 from data_processing.covariates import encode_covariates
 from data_processing.synthetic import planted_mask
-from explainability.attribution import grad_cam, integrated_gradients, resize_map
 from explainability.beats import beat_window_mask, detect_r_peaks
-from explainability.card_data import CardData, MapMethod
+from explainability.card_data import CardData
 from explainability.card_figures import card_panel
 from explainability.card_measures import measure_maps
+from explainability.card_methods import card_methods
 from explainability.held_out import choose_records
 from explainability.report_card import map_verdict, report_card
 from models_training.bundle import load_card
@@ -31,27 +31,13 @@ from models_training.inputs import TrainingData
 from models_training.shuffled_labels import settings_of_card, shuffled_label_networks
 from workflow.artifacts import Artifacts
 
-PLANTED = ("lateral_t", "terminal_slur")
-
-
-def map_methods(layer_name: str, n_steps: int) -> list[MapMethod]:
-    """Return the methods that get a card."""
-
-    def cam(model, inputs):
-        maps = grad_cam(model, inputs, layer_name=layer_name, rectify=False)
-        return resize_map(maps, inputs["ecg"].shape[1])
-
-    def gradients(model, inputs):
-        return integrated_gradients(model, inputs, n_steps=n_steps).ecg
-
-    return [MapMethod("grad_cam", cam, True), MapMethod("integrated_gradients", gradients)]
-
 
 def held_out_ecgs(
     run: Artifacts, variant: str, scores: pd.DataFrame, models: FoldModels, n_records: int
 ) -> CardData:
     """Return the chosen ECGs with their QRS complexes and planted windows."""
-    dataset, rate_hz = run.read_document("dataset"), run.read_document("dataset")["rate_hz"]
+    dataset = run.read_document("dataset")
+    rate_hz = dataset["rate_hz"]
     chosen = choose_records(scores, n_records=n_records, seed=0)
     chosen = chosen.merge(run.read_table("records")[["record_id", "signal_row"]], on="record_id")
     ecg = models.middle_of(run.signals()[chosen["signal_row"]])
@@ -65,12 +51,20 @@ def held_out_ecgs(
     n = ecg.shape[1]
     qrs = np.stack([beat_window_mask(found, rate_hz, n, name="QRS") for found in peaks])
     planted = None
-    if dataset["is_synthetic"]:
-        options = {"signatures": PLANTED, "with_mirror_leads": True}
+    if signs := visible_signs(dataset):
+        options = {"signatures": signs, "with_mirror_leads": True}
         planted = np.stack(
             [planted_mask(f / rate_hz, rate_hz=rate_hz, n_samples=n, **options) for f in peaks]
         )
     return CardData(chosen, inputs, rate_hz, qrs, planted, peers=scores)
+
+
+def visible_signs(dataset: dict) -> tuple[str, ...]:
+    """Return the planted signs of conducted beats that the sampling rate shows; none in real ECGs."""
+    windows = (dataset.get("truth") or {}).get("planted_windows", [])
+    rate_hz = dataset["rate_hz"]
+    signs = [w for w in windows if w["beats"] == "conducted" and w["minimum_rate_hz"] <= rate_hz]
+    return tuple(sign["signature"] for sign in signs)
 
 
 def shuffled(run: Artifacts, variant: str, n_epochs: int):
@@ -103,7 +97,7 @@ def main() -> None:
     data = held_out_ecgs(run, variant, scores.dropna(subset="y_true"), models, options.n_records)
     title = run.read_document("dataset")["title"]
     own = scores[(scores["seed"] == models.first_seed) & (scores["repeat"] == 0)]
-    for method in map_methods(options.layer, options.n_steps):
+    for method in card_methods(options.layer, n_steps=options.n_steps):
         load_shuffled = shuffled(run, variant, options.shuffled_epochs)
         measured = measure_maps(data, method, models.load, load_shuffled=load_shuffled)
         card = report_card(measured.table, scores=own)

@@ -2,7 +2,7 @@
 
     measured = measure_maps(data, method, load_network)     # card_measures: needs the networks
     card = report_card(measured.table, scores=test_rows)   # needs the values alone
-    map_verdict(card).sentence
+    map_verdict(card).sentence                              # pass, fail or not decided, and why
 
 Questions, limits and the rule stand in `explainability.card_rules`, fixed before any map is seen.
 """
@@ -46,11 +46,15 @@ class MapVerdict:
     ----------
     verdict : str
         ``pass``, ``fail`` or ``not decided``.
+    reason : str
+        The checks that failed, or that are missing, with their figures: what is written across a
+        failed map. Empty where it passes.
     sentence : str
-        For captions and for the hatching of a failed map.
+        Both in words, for captions.
     """
 
     verdict: str
+    reason: str
     sentence: str
 
 
@@ -121,14 +125,15 @@ def map_verdict(card: pd.DataFrame) -> MapVerdict:
     decides = card[card["role"] != REPORTED]
     failed = decides[decides["verdict"] == FAIL]
     if len(failed):
-        named = ", ".join(_words(name) for name in failed["check"])
-        return MapVerdict(FAIL, f"This map fails its report card: {named}.")
-    open_ = decides[(decides["verdict"] == NOT_MADE) & (decides["role"] == NECESSARY)]
-    if len(open_):
-        named = ", ".join(_words(name) for name in open_["check"])
-        return MapVerdict(UNDECIDED, f"This map is not decided, for lack of checks: {named}.")
+        reason = "; ".join(_failure(row) for _, row in failed.iterrows())
+        return MapVerdict(FAIL, reason, f"This map fails its report card: {reason}.")
+    is_open = (decides["verdict"] == NOT_MADE) & (decides["role"] == NECESSARY)
+    if is_open.any():
+        reason = ", ".join(_words(name) for name in decides.loc[is_open, "check"])
+        sentence = f"This map is not decided: checks are missing ({reason})."
+        return MapVerdict(UNDECIDED, reason, sentence)
     n_passed = int((decides["verdict"] == PASS).sum())
-    return MapVerdict(PASS, f"This map passes all {n_passed} checks that decide.")
+    return MapVerdict(PASS, "", f"This map passes all {n_passed} checks that decide.")
 
 
 def auroc_within_folds(scores: pd.DataFrame, *, seed: int = 0) -> _Estimate:
@@ -249,6 +254,11 @@ def _judge(check: Check, found: _Estimate) -> tuple[str, str]:
         other = "below" if check.side == "above" else "above"
         return FAIL, f"The whole interval lies {other} the limit."
     return FAIL, "The interval reaches across the limit: not shown with this many patients."
+
+
+def _failure(row: pd.Series) -> str:
+    """Return "seed agreement 0.31, to be above 0.5"."""
+    return f"{_words(row['check'])} {row['estimate']:.2f}, to be {row['side']} {row['limit']:g}"
 
 
 def _words(name: str) -> str:

@@ -90,7 +90,9 @@ def test_one_bad_value_fails_its_check_and_the_map_where_it_decides(name):
     decides = of(card, name)["role"] != REPORTED
     assert map_verdict(card).verdict == ("fail" if decides else "pass")
     if decides:
-        assert name.replace("_", " ") in map_verdict(card).sentence
+        check = of(card, name)
+        expected = f"{name.replace('_', ' ')} {check['estimate']:.2f}, to be {check['side']}"
+        assert map_verdict(card).reason.startswith(expected)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
@@ -193,7 +195,9 @@ def test_the_figure_says_verdicts_in_words_and_by_shape():
     assert sum(text.startswith("not made: no networks trained on shuffled") for text in texts) == 1
     assert sum(text.startswith("PASS") for text in texts) == len(card) - 2
     assert {"o", "X", "s"} == {str(line.get_marker()) for line in ax.lines} - {"None"}
-    assert "fails its report card: seed agreement" in ax.get_title(loc="left")
+    assert "fails its report card: seed agreement 0.10, to be above 0.5." in ax.get_title(
+        loc="left"
+    )
     plt.close("all")
 
 
