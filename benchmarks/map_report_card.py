@@ -60,7 +60,7 @@ def held_out_ecgs(
 
 
 def visible_signs(dataset: dict) -> tuple[str, ...]:
-    """Return the planted signs of conducted beats that the sampling rate shows; none in real ECGs."""
+    """Return the planted signs of conducted beats that the rate shows; none in real ECGs."""
     windows = (dataset.get("truth") or {}).get("planted_windows", [])
     rate_hz = dataset["rate_hz"]
     signs = [w for w in windows if w["beats"] == "conducted" and w["minimum_rate_hz"] <= rate_hz]
