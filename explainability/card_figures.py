@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -58,7 +60,8 @@ def plot_report_card(card: pd.DataFrame, *, title: str, ax: Axes | None = None) 
     ax.set_ylim(len(card) - 0.4, -0.6)
     ax.set_xlim(-1.15, 1.15)
     ax.set_xticks([-0.6, 0, 0.6], ["fails", "limit", "passes"], fontsize=10)
-    ax.set_title(f"{title}\n{map_verdict(card).sentence}", fontsize=11, loc="left")
+    sentence = textwrap.fill(map_verdict(card).sentence, 120)
+    ax.set_title(f"{title}\n{sentence}", fontsize=11, loc="left", x=-1.4)
     ax.tick_params(length=0)
     return tidy(ax)
 
