@@ -11,6 +11,7 @@ were found; premature beats are taken for conducted ones.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def held_out_ecgs(
         planted = np.stack(
             [planted_mask(f / rate_hz, rate_hz=rate_hz, n_samples=n, **options) for f in peaks]
         )
-    return CardData(chosen, inputs, rate_hz, qrs, planted, peers=scores)
+    return CardData(chosen, inputs, rate_hz, qrs, planted)
 
 
 def visible_signs(dataset: dict) -> tuple[str, ...]:
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("run", help="name or folder of a finished run")
     parser.add_argument("--variant", default="ecg")
     parser.add_argument("--layer", default="conv3_block4_out", help="layer of Grad-CAM")
+    parser.add_argument("--folds", type=int, nargs="+", help="explain these alone; all by default")
     parser.add_argument("--n-records", type=int, default=40)
     parser.add_argument("--n-steps", type=int, default=32)
     parser.add_argument("--shuffled-epochs", type=int, default=0, help="0: not made")
@@ -94,7 +96,10 @@ def main() -> None:
     run, variant = Artifacts(folder.resolve()), options.variant
     scores = run.read_table("predictions", variant).query("role == 'test'")
     models = FoldModels(run.path("02_models") / variant)
-    data = held_out_ecgs(run, variant, scores.dropna(subset="y_true"), models, options.n_records)
+    known = scores.dropna(subset="y_true")
+    known = known[known["fold"].isin(options.folds or known["fold"].unique())]
+    data = held_out_ecgs(run, variant, known, models, options.n_records)
+    data = replace(data, peers=scores)
     title = run.read_document("dataset")["title"]
     own = scores[(scores["seed"] == models.first_seed) & (scores["repeat"] == 0)]
     for method in card_methods(options.layer, n_steps=options.n_steps):

@@ -161,13 +161,13 @@ class FoldMaps:
             self.values.add("planted_above_size", self.rows, above_size)
 
     def _randomise(self, model: keras.Model) -> None:
-        n_layers = len(weighted_layers(model))
+        n_layers, other = len(weighted_layers(model)), None
         for depth in sorted(self.settings.depths):
             alike, floor = [], []
             for draw in range(self.settings.n_draws):
                 chosen = max(1, round(depth * n_layers))
                 seed = self.settings.seed + draw
-                other = randomise_weights(model, n_layers=chosen, seed=seed)
+                other = randomise_weights(model, n_layers=chosen, seed=seed, into=other)
                 theirs = self.method.explain(other, self.inputs)
                 alike.append(likeness(self.maps, theirs))
                 floor.append(_of_other_patients(likeness, self.maps, theirs, self.ids))
