@@ -114,7 +114,7 @@ class CardData:
     def windows(self, n_axes: int) -> np.ndarray:
         """Return the planted windows for maps with (3 axes) or without (2) leads."""
         assert self.planted is not None  # asked for only where a sign was planted
-        return self.planted if n_axes == 3 else self.planted.any(axis=2)
+        return self.planted if n_axes == 3 else np.asarray(self.planted.any(axis=2))
 
 
 @dataclass(frozen=True)
