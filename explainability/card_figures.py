@@ -50,7 +50,7 @@ def plot_report_card(card: pd.DataFrame, *, title: str, ax: Axes | None = None) 
         own, so lengths are not compared between rows. The numbers stand beside.
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(12.5, 1.8 + 0.42 * len(card)), layout="constrained")
+        _, ax = plt.subplots(figsize=(14, 1.8 + 0.42 * len(card)), layout="constrained")
     ax.axvspan(0, 1.15, color=_GOOD, linewidth=0)
     ax.axvline(0, color=INK, linewidth=1.2)
     for place, row in enumerate(card.itertuples()):
@@ -60,8 +60,8 @@ def plot_report_card(card: pd.DataFrame, *, title: str, ax: Axes | None = None) 
     ax.set_ylim(len(card) - 0.4, -0.6)
     ax.set_xlim(-1.15, 1.15)
     ax.set_xticks([-0.6, 0, 0.6], ["fails", "limit", "passes"], fontsize=10)
-    sentence = textwrap.fill(map_verdict(card).sentence, 120)
-    ax.set_title(f"{title}\n{sentence}", fontsize=11, loc="left", x=-1.4)
+    sentence = textwrap.fill(map_verdict(card).sentence, 110)
+    ax.set_title(f"{title}\n{sentence}", fontsize=11)
     ax.tick_params(length=0)
     return tidy(ax)
 
@@ -98,7 +98,7 @@ def card_panel(
 ) -> tuple[Figure, str, pd.DataFrame]:
     """Draw card and curves in one figure; return figure, caption and the card."""
     height = 1.4 + 0.42 * len(card)
-    figure = plt.figure(figsize=(12.5, height + 3.6), layout="constrained")
+    figure = plt.figure(figsize=(14, height + 3.6), layout="constrained")
     parts = np.ravel(figure.subfigures(2, 1, height_ratios=[height, 3.6]))
     plot_report_card(card, title=title, ax=parts[0].subplots())
     for kind, ax in zip(("deletion", "insertion"), parts[1].subplots(1, 2), strict=True):
