@@ -101,14 +101,14 @@ def measure_ecgs(beats: RecordBeats) -> pd.DataFrame:
     * Axes from the areas A of QRS and of T: atan2(2 A(aVF) / sqrt 3, A(I)), -180 to 180 degrees;
       the augmented lead is scaled to the length of a bipolar one. Missing where the vector is
       below 1 mV ms. Limits of normal: Surawicz 2009, doi 10.1161/CIRCULATIONAHA.108.191095.
-      ``qrs_t_angle_degrees`` 0 to 180 (Oehler 2014, doi 10.1111/anec.12206).
+      ``qrs_t_angle_degrees`` 0 to 180 (Chua 2016, PMC5039018).
     * ``sokolow_lyon_mv`` S in V1 + larger R of V5, V6 (1949, doi 10.1016/0002-8703(49)90562-1);
-      ``cornell_mv`` R in aVL + S in V3 (Casale 1985, doi 10.1016/S0735-1097(85)80115-7).
+      ``cornell_mv`` R in aVL + S in V3 (Casale 1987, doi 10.1161/01.CIR.75.3.565).
     * ``has_low_limb_voltage`` no QRS of the limb leads above 0.5 mV from peak to peak.
     * ``n_notched_leads`` more than three turning points of 0.05 mV or more within QRS (after Das
       2006, doi 10.1161/CIRCULATIONAHA.105.595892, who counts by eye at 150 Hz bandwidth); missing
       below 250 Hz, where notches do not survive.
-    * ``st_<lead>_mv`` 60 ms after the end of QRS, above the level before QRS (Wagner 2009, doi
+    * ``st_<lead>_mv`` 60 ms after the end of QRS, above the level before QRS (Rautaharju 2009, doi
       10.1161/CIRCULATIONAHA.108.191096). A high-pass filter shifts it: compare within one chain.
     * ``t_<lead>_mv`` largest deflection between the marks of T, with its sign;
       ``n_inverted_t_v4_v6`` those of -0.1 mV or lower.

@@ -114,10 +114,10 @@ def _marks(found: Delineation, choice: BeatChoice, rate_hz: float) -> np.ndarray
     used = np.isin(found.r_peaks, choice.r_peaks)
     if not used.any():
         return np.full(len(MARKS), np.nan)
-    edges = (
-        found.points_seconds[used][:, :, [0, 2]] - (found.r_peaks[used] / rate_hz)[:, None, None]
-    )
-    edges = edges.reshape(len(edges), 2 * len(WAVES))
+    r_seconds = (found.r_peaks[used] / rate_hz)[:, None, None]
+    edges = (found.points_seconds[used][:, :, [0, 2]] - r_seconds).reshape(-1, 2 * len(WAVES))
+    # A QRS that starts within the P wave was not told apart from it.
+    edges[edges[:, 2] < edges[:, 1], 2] = np.nan
     is_found = np.isfinite(edges).mean(axis=0) >= _FOUND_SHARE
     return np.where(is_found, np.nanmedian(np.where(is_found, edges, 0.0), axis=0), np.nan)
 

@@ -75,24 +75,22 @@ def reference_waves(beats: RecordBeats, patient_ids: Sequence[str] | np.ndarray)
     patient_ids : sequence of str, shape (n_records,)
         A patient's records are averaged first.
 
-    Raises
-    ------
-    ValueError
-        If a wave was found in no record.
+    Returns
+    -------
+    ReferenceWaves
+        Without the waves that were found in no record.
     """
     ids = np.asarray(patient_ids)
     waves, counts = {}, {}
     for name in _EDGES:
         found = _stretched(beats, name)
         is_known = np.isfinite(found).all(axis=(1, 2))
-        if not is_known.any():
-            raise ValueError(
-                f"beats must hold the segment {name} in one record at least, got none in "
-                f"{len(found)}. Use more training ECGs."
-            )
+        counts[name] = len(np.unique(ids[is_known]))
+        if not counts[name]:
+            continue
         patients = np.unique(ids[is_known])
         means = [found[is_known & (ids == patient)].mean(axis=0) for patient in patients]
-        waves[name], counts[name] = np.mean(means, axis=0), len(patients)
+        waves[name] = np.mean(means, axis=0)
     return ReferenceWaves(waves, counts)
 
 
@@ -124,7 +122,7 @@ def replace_wave(
     ecg : float32 array of shape (n_records, n_samples, 12)
         In mV.
     is_replaced : bool array of shape (n_records,)
-        False where the wave was not found; the ECG is then as it was.
+        False where the wave was not found, here or in the reference; the ECG is then as it was.
 
     Raises
     ------
@@ -148,9 +146,9 @@ def replace_wave(
         )
     chosen = np.isin(INDEPENDENT, leads)
     own = {name: _stretched(beats, name) for name in REPLACEABLE[wave]}
-    is_replaced = np.all(
-        [np.isfinite(found).all(axis=(1, 2)) for found in own.values()], axis=0
-    ) & np.array([len(peaks) > 0 for peaks in beats.normal_peaks], dtype=bool)
+    found = [np.isfinite(part).all(axis=(1, 2)) for part in own.values()]
+    is_replaced = np.all(found, axis=0) & (set(own) <= set(reference.waves_mv))
+    is_replaced &= np.array([len(peaks) > 0 for peaks in beats.normal_peaks], dtype=bool)
     altered = np.array(ecg, dtype=np.float32)
     for row in np.flatnonzero(is_replaced):
         marks = beats.marks_seconds.iloc[row]

@@ -47,7 +47,9 @@ def ecg_of(t_heights, t_stop=0.4):
             shape += 0.1 * np.exp(-0.5 * ((seconds + 0.16) / 0.02) ** 2)
             target += shape[:, None] * gains
     marks = pd.DataFrame([(-0.22, -0.1, -0.05, 0.05, 0.2, t_stop)] * len(ecg), columns=list(MARKS))
-    return ecg, RecordBeats(SECONDS, beats, marks, pd.DataFrame(), [PEAKS] * len(ecg), RATE)
+    return ecg, RecordBeats(
+        SECONDS, beats, marks, pd.DataFrame(index=marks.index), [PEAKS] * len(ecg), RATE
+    )
 
 
 def limb_like(independent, chest):
@@ -128,6 +130,9 @@ def test_a_wave_that_was_not_found_is_not_replaced():
     altered, is_replaced = replace_wave(ecg, beats, reference, wave="P", leads=["V1"])
     assert is_replaced.tolist() == [True, False]
     np.testing.assert_array_equal(altered[1], ecg[1].astype(np.float32))
+    without_p = reference_waves(beats.take([1]), ["P2"])
+    assert without_p.n_patients["P"] == 0
+    assert not replace_wave(ecg, beats, without_p, wave="P", leads=["V1"])[1].any()
 
 
 @pytest.mark.parametrize(
