@@ -2,8 +2,8 @@
 
     python benchmarks/ecg_measurements.py                   # needs ECG_DATA_ROOT for the real ones
 
-SYNTHETIC: heart rate, QT and the number of premature beats against what was drawn; the planted
-lowering of the T wave of V5 against the measured T wave. PTB-XL (original millivolts): measurements
+SYNTHETIC: heart rate, PR, QT, T wave of V5 and the number of premature beats against what was
+drawn. PTB-XL (original millivolts): measurements
 of ECGs with and without a statement that the measurement should follow (AUROC; 0.5: it knows
 nothing of it). LUDB: axis and rate against the cardiologist's words.
 """
@@ -22,8 +22,10 @@ from sklearn.metrics import roc_auc_score
 
 from data_processing.leads import LEADS
 from data_processing.synthetic import SyntheticSettings, simulate_ecgs, simulate_patients
+from data_processing.synthetic_heart import draw_hearts
 from explainability.ecg_measurements import measure_ecgs, measured_counts
 from explainability.record_beats import find_beats
+from explainability.wave_replacement import INDEPENDENT
 
 # PTB-XL statement, measurement, side on which the statement lies.
 STATEMENTS = (
@@ -54,13 +56,17 @@ def synthetic(n_patients: int) -> None:
         found = measure_ecgs(find_beats(ecg, rate_hz))
         sinus = ~truth["is_fibrillating"].to_numpy(dtype=bool)
         n_ectopic = np.array([np.sum(flags) for flags in truth["is_ectopic"]])
+        hearts = draw_hearts(patients.assign(ecg_number=0), settings.seed)
+        t_v5 = hearts.leads_mv[:, INDEPENDENT.index("V5"), hearts.is_t][:, 1:].sum(axis=1)
         error = (found["heart_rate_bpm"] - truth["heart_rate_bpm"])[sinus].abs()
         print(
             f"figure synthetic_rate_error_{rate_hz}hz {error.median():.2f} beats a minute (median)"
         )
         for name, measured, drawn in (
             ("premature_beats", found["n_premature_beats"], n_ectopic),
-            ("t_v5", found["t_v5_mv"], -truth["lateral_t_mv"]),
+            ("t_v5", found["t_v5_mv"], t_v5),
+            ("pr", found["pr_ms"], hearts.record["pr_shift_seconds"]),
+            ("qt", found["qt_ms"], hearts.record["qt_seconds"]),
         ):
             known = sinus & measured.notna().to_numpy()
             rho = spearmanr(measured[known], np.asarray(drawn)[known]).statistic

@@ -91,23 +91,18 @@ def plot_replacements(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes
         is outside the training range.
     """
     waves, leads = list(dict.fromkeys(table["wave"])), list(dict.fromkeys(table["leads"]))
-    cells = table.set_index(["wave", "leads"])
-    size = cells["size_logit"].unstack().loc[waves, leads].to_numpy(float)
+    size = table.pivot(index="wave", columns="leads", values="size_logit").loc[waves, leads]
+    size = size.to_numpy(float)
     top = max(float(np.nanmax(np.r_[size.ravel(), 0.0])), 1e-6)
     image = ax.imshow(size, cmap="Blues", vmin=0.0, vmax=1.25 * top, aspect="auto")
-    for row, wave in enumerate(waves):
-        for column, group in enumerate(leads):
-            cell = cells.loc[(wave, group)]
-            words = f"{cell['size_logit']:.2f}\n({cell['size_low']:.2f} to {cell['size_high']:.2f})"
-            is_dark = size[row, column] > 0.8 * top
-            ax.text(
-                column, row, words, ha="center", va="center", fontsize=9,
-                color="white" if is_dark else INK,
-            )  # fmt: skip
-            n_replaced = max(int(cell["n_patients"]), 1)
-            if cell["n_outside_training_range"] > _OUTSIDE_SHARE * n_replaced:
-                place = (column - 0.5, row - 0.5)
-                ax.add_patch(Rectangle(place, 1, 1, fill=False, hatch="//", edgecolor=INK, lw=0))
+    for cell in table.to_dict("records"):
+        row, column = waves.index(cell["wave"]), leads.index(cell["leads"])
+        words = f"{cell['size_logit']:.2f}\n({cell['size_low']:.2f} to {cell['size_high']:.2f})"
+        colour = "white" if cell["size_logit"] > 0.8 * top else INK
+        ax.text(column, row, words, ha="center", va="center", fontsize=9, color=colour)
+        if cell["n_outside_training_range"] > _OUTSIDE_SHARE * max(cell["n_patients"], 1):
+            place = (column - 0.5, row - 0.5)
+            ax.add_patch(Rectangle(place, 1, 1, fill=False, hatch="//", edgecolor=INK, lw=0))
     ax.set_xticks(range(len(leads)), leads)
     ax.set_yticks(range(len(waves)), waves)
     ax.set_xlabel("leads replaced (III, aVR, aVL and aVF follow the limb leads)")

@@ -32,6 +32,7 @@ _FEWEST_PATIENTS = 10
 _LIMIT = 1e-6  # a stored risk of 0 or 1 has no logit
 _CHUNK = 250  # resamples ranked together
 _COLUMNS = ("correlation", "ci_low", "ci_high", "p_value")
+_COUNTS = ("n_patients", "n_missing", "method")
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,13 @@ def associations(
     table.insert(1, "label", [labels().get(name, name) for name in table["measurement"]])
     is_adjusted = table["adjusted_for"] != ""
     q_values = pd.concat([_q_values(table.loc[is_adjusted == side]) for side in (False, True)])
-    table.insert(table.columns.get_loc("p_value") + 1, "q_value", q_values)
-    return table
+    table["q_value"] = q_values
+    return table[["measurement", "label", "adjusted_for", *_COLUMNS, "q_value", *_COUNTS]]
 
 
-def _one_association(columns: np.ndarray, settings: AssociationSettings) -> dict[str, object]:
+def _one_association(
+    columns: np.ndarray, settings: AssociationSettings
+) -> dict[str, float | int | str]:
     """Return the correlation of column 0 with column 1 given the others, with its interval."""
     is_complete = np.isfinite(columns).all(axis=1)
     used = columns[is_complete]

@@ -128,7 +128,7 @@ def measure_ecgs(beats: RecordBeats) -> pd.DataFrame:
     for column, lead in enumerate(LEADS):
         table[f"st_{lead.lower()}_mv"] = st_level[:, column]
         table[f"t_{lead.lower()}_mv"] = t_wave[:, column]
-    return table[[item.name for item in MEASUREMENTS]].astype(float)
+    return pd.DataFrame({item.name: table[item.name].astype(float) for item in MEASUREMENTS})
 
 
 def measured_counts(table: pd.DataFrame) -> pd.DataFrame:
@@ -211,7 +211,7 @@ def _voltages(high: np.ndarray, low: np.ndarray) -> pd.DataFrame:
             "sokolow_lyon_mv": s["V1"] + r[["V5", "V6"]].max(axis=1, skipna=False),
             "cornell_mv": r["aVL"] + s["V3"],
             "limb_qrs_mv": limb,
-            "has_low_limb_voltage": (limb < _LOW_VOLTAGE_MV).where(limb.notna()).astype(float),
+            "has_low_limb_voltage": np.where(limb.notna(), limb < _LOW_VOLTAGE_MV, np.nan),
         }
     )
 
