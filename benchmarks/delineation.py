@@ -1,0 +1,121 @@
+"""How well P, QRS and T are found: against the cardiologists' marks of LUDB.
+
+    ECG_DATA_ROOT=... python benchmarks/delineation.py
+
+The marks are made lead by lead; the reference of a record is the median over the leads in which a
+wave is marked, for waves marked in six leads or more. ECGs are read with the project's reader and
+delineated at their own 500 Hz and at 100 Hz after the project's signal chain (0.5 to 40 Hz). The
+method of neurokit2 was chosen on records with odd numbers; the table that counts is that of the even
+ones. Intervals are percentile bootstrap over patients (one record each). Tables are written into
+docs/delineation.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import wfdb
+from tqdm.auto import tqdm
+
+from data_processing.chain import SignalChain
+from data_processing.leads import LEADS
+from data_processing.readers import read_ecg
+from evaluation.intervals import bootstrap_intervals
+from evaluation.resampling import BootstrapPlan
+from evaluation.weighted import ratio_statistic
+from explainability.delineation import FIXED, WAVES, delineate
+
+PAGE = Path(__file__).parents[1] / "docs" / "delineation.md"
+MARKS_HZ = 500.0
+SYMBOLS = {"p": "P", "N": "QRS", "t": "T"}
+FEWEST_LEADS = 6
+TOLERANCE_SECONDS = 0.15  # ANSI/AAMI EC57, as in the studies of LUDB
+PLAN = BootstrapPlan(2000, 0.95, "percentile", 0)
+# Where around R the marks of one beat are looked for; between two beats, the nearer takes them.
+AROUND_R = {"P": (-0.4, 0.0), "QRS": (-0.1, 0.1), "T": (0.05, 0.65)}
+POINTS = ("onset", "peak", "offset")
+
+
+def lead_marks(path: Path, lead: str) -> dict[str, np.ndarray]:
+    """Return onset, peak and offset in seconds of each wave marked in one lead, (n, 3)."""
+    marks = wfdb.rdann(str(path.with_suffix("")), lead.lower())
+    symbols = ["", *marks.symbol, ""]
+    seconds = np.r_[np.nan, marks.sample / MARKS_HZ, np.nan]
+    found: dict[str, list] = {name: [] for name in WAVES}
+    for i, symbol in enumerate(symbols):
+        if symbol in SYMBOLS:
+            onset = seconds[i - 1] if symbols[i - 1] == "(" else np.nan
+            offset = seconds[i + 1] if symbols[i + 1] == ")" else np.nan
+            found[SYMBOLS[symbol]].append((onset, seconds[i], offset))
+    return {name: np.array(rows).reshape(-1, 3) for name, rows in found.items()}
+
+
+def reference_points(path: Path) -> np.ndarray:
+    """Return the median marks over leads, (n_beats, 3 waves, 3 points) in seconds."""
+    by_lead = [lead_marks(path, lead) for lead in LEADS]
+    n_beats = int(np.median([len(marks["QRS"]) for marks in by_lead]))
+    usual = next(marks["QRS"] for marks in by_lead if len(marks["QRS"]) == n_beats)
+    peaks = usual[:, 1]
+    before, after = np.r_[-np.inf, peaks[:-1]], np.r_[peaks[1:], np.inf]
+    points = np.full((n_beats, len(WAVES), 3), np.nan)
+    for column, wave in enumerate(WAVES):
+        low, high = AROUND_R[wave]
+        for beat, peak in enumerate(peaks):
+            start, end = max(peak + low, before[beat] + 0.1), min(peak + high, after[beat] - 0.02)
+            chosen = [
+                near[-1 if wave == "P" else 0]
+                for marks in by_lead
+                if len(near := marks[wave][(marks[wave][:, 1] > start) & (marks[wave][:, 1] < end)])
+            ]
+            if len(chosen) >= FEWEST_LEADS:
+                points[beat, column] = np.nanmedian(chosen, axis=0)
+    return points
+
+
+def compare(found: np.ndarray, reference: np.ndarray, wave: str) -> tuple[dict, np.ndarray]:
+    """Return counts of one record and wave, and the timing errors (n_matched, 3) in ms."""
+    column = WAVES.index(wave)
+    marked = reference[np.isfinite(reference[:, column, 1]), column]
+    start, end = np.nanmin(reference[..., 0]) - 0.02, np.nanmax(reference[..., 2]) + 0.02
+    found = found[:, column]
+    found = found[(found[:, 1] >= start) & (found[:, 1] <= end)]
+    errors = np.zeros((0, 3))
+    if len(marked) and len(found):
+        distance = np.abs(found[:, None, 1] - marked[None, :, 1])
+        nearest = distance.argmin(axis=0)
+        is_mutual = distance.argmin(axis=1)[nearest] == np.arange(len(marked))
+        is_hit = is_mutual & (distance.min(axis=0) <= TOLERANCE_SECONDS)
+        errors = 1000 * (found[nearest[is_hit]] - marked[is_hit])
+    return {"n_marked": len(marked), "n_found": len(found), "n_matched": len(errors)}, errors
+
+
+def table_of(counts: pd.DataFrame, errors: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Return one row a wave: sensitivity, predictive value with intervals, and timing errors."""
+    rows = []
+    for wave, part in counts.groupby("wave", sort=False):
+        clusters = np.arange(len(part))
+        row: dict[str, object] = {"wave": wave, "waves marked": part["n_marked"].sum()}
+        for name, total in (("sensitivity", "n_marked"), ("predictive value", "n_found")):
+            statistic = ratio_statistic(part["n_matched"], part[total])
+            interval = bootstrap_intervals(lambda w: statistic(w)[:, None], clusters, plan=PLAN)[0]
+            row[name] = (
+                f"{interval.estimate:.3f} ({interval.ci_low:.3f} to {interval.ci_high:.3f})"
+            )
+        for point, error in zip(POINTS, errors[str(wave)].T, strict=True):
+            error = error[np.isfinite(error)]
+            row[f"{point}, ms"] = (
+                f"{error.mean():+.0f} ± {error.std(ddof=1):.0f}; {np.median(np.abs(error)):.0f}"
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table as markdown."""
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in table.to_numpy()]
+    return "\n".join(lines)
