@@ -5,15 +5,17 @@
 The marks are made lead by lead; the reference of a record is the median over the leads in which a
 wave is marked, for waves marked in six leads or more. ECGs are read with the project's reader and
 delineated at their own 500 Hz and at 100 Hz after the project's signal chain (0.5 to 40 Hz). The
-method of neurokit2 was chosen on records with odd numbers; the table that counts is that of the even
-ones. Intervals are percentile bootstrap over patients (one record each). Tables are written into
-docs/delineation.md.
+method of neurokit2 was chosen on records with odd numbers; the table that counts is that of the
+even ones. Intervals are percentile bootstrap over patients (one record each). Tables are written
+into docs/delineation.md.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +26,10 @@ from tqdm.auto import tqdm
 from data_processing.chain import SignalChain
 from data_processing.leads import LEADS
 from data_processing.readers import read_ecg
-from evaluation.intervals import bootstrap_intervals
+from evaluation.intervals import bootstrap_interval
 from evaluation.resampling import BootstrapPlan
 from evaluation.weighted import ratio_statistic
-from explainability.delineation import FIXED, WAVES, delineate
+from explainability.delineation import WAVES, delineate
 
 PAGE = Path(__file__).parents[1] / "docs" / "delineation.md"
 MARKS_HZ = 500.0
@@ -93,25 +95,81 @@ def compare(found: np.ndarray, reference: np.ndarray, wave: str) -> tuple[dict, 
     return {"n_marked": len(marked), "n_found": len(found), "n_matched": len(errors)}, errors
 
 
-def table_of(counts: pd.DataFrame, errors: dict[str, np.ndarray]) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Way:
+    """How records are delineated: neurokit2's method, and at which rates."""
+
+    method: str = "dwt"
+    is_prepared: bool = True  # 100 Hz by the signal chain, else 500 Hz as recorded
+    analysis_hz: float = 500.0
+
+    @property
+    def rate(self) -> str:
+        """Return the rate in words."""
+        if not self.is_prepared:
+            return "500 Hz"
+        return "100 Hz" if self.analysis_hz > 100 else "100 Hz, not resampled"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Counts by record and wave, timing errors in ms by wave, and the methods used."""
+
+    counts: pd.DataFrame
+    errors: dict[str, np.ndarray]
+    methods: Counter
+
+
+def evaluate(paths: list[Path], way: Way) -> Result:
+    """Delineate records and compare them with their marks."""
+    rows, methods = [], Counter()
+    errors: dict[str, list[np.ndarray]] = {name: [] for name in WAVES}
+    for path in tqdm(paths, desc=f"{way.method}, {way.rate}", unit="ECG"):
+        ecg = read_ecg(path)
+        signal, rate_hz = ecg.signal_mv, ecg.rate_hz
+        if way.is_prepared:
+            chain = SignalChain()
+            signal, rate_hz = chain.apply(signal, rate_hz), chain.rate_hz
+        found = delineate(signal, rate_hz, method=way.method, analysis_hz=way.analysis_hz)
+        methods[found.method] += 1
+        reference = reference_points(path)
+        for wave in WAVES:
+            counts, of_record = compare(found.points_seconds, reference, wave)
+            rows.append({"wave": wave, **counts})
+            errors[wave].append(of_record)
+    together = {name: np.concatenate(parts) for name, parts in errors.items()}
+    return Result(pd.DataFrame(rows), together, methods)
+
+
+def table_of(result: Result, way: Way) -> pd.DataFrame:
     """Return one row a wave: sensitivity, predictive value with intervals, and timing errors."""
     rows = []
-    for wave, part in counts.groupby("wave", sort=False):
-        clusters = np.arange(len(part))
-        row: dict[str, object] = {"wave": wave, "waves marked": part["n_marked"].sum()}
+    for wave, part in result.counts.groupby("wave", sort=False):
+        row: dict[str, object] = {"rate": way.rate, "method": way.method, "wave": wave}
+        row["marked"] = part["n_marked"].sum()
         for name, total in (("sensitivity", "n_marked"), ("predictive value", "n_found")):
             statistic = ratio_statistic(part["n_matched"], part[total])
-            interval = bootstrap_intervals(lambda w: statistic(w)[:, None], clusters, plan=PLAN)[0]
-            row[name] = (
-                f"{interval.estimate:.3f} ({interval.ci_low:.3f} to {interval.ci_high:.3f})"
-            )
-        for point, error in zip(POINTS, errors[str(wave)].T, strict=True):
+            of = bootstrap_interval(statistic, np.arange(len(part)), plan=PLAN)
+            row[name] = f"{of.estimate:.3f} ({of.ci_low:.3f} to {of.ci_high:.3f})"
+        for point, error in zip(POINTS, result.errors[str(wave)].T, strict=True):
             error = error[np.isfinite(error)]
-            row[f"{point}, ms"] = (
-                f"{error.mean():+.0f} ± {error.std(ddof=1):.0f}; {np.median(np.abs(error)):.0f}"
-            )
+            row[point] = f"{error.mean():+.0f} ± {error.std(ddof=1):.0f}; "
+            row[point] += f"{np.median(np.abs(error)):.0f}"
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def print_figures(result: Result, way: Way, name: str) -> None:
+    """Print one line a figure."""
+    for method, n in result.methods.items():
+        print(f"figure {name}_{method.replace(' ', '_')} {n} ECGs")
+    for wave, part in result.counts.groupby("wave", sort=False):
+        n_marked, n_found, n_matched = part[["n_marked", "n_found", "n_matched"]].sum()
+        print(f"figure {name}_{wave}_sensitivity {n_matched / n_marked:.3f} 1 (of {n_marked})")
+        print(f"figure {name}_{wave}_predictive_value {n_matched / n_found:.3f} 1 (of {n_found})")
+        for point, error in zip(POINTS, result.errors[str(wave)].T, strict=True):
+            size = np.nanmedian(np.abs(error))
+            print(f"figure {name}_{wave}_{point}_median_absolute_error {size:.0f} ms")
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -119,3 +177,42 @@ def markdown(table: pd.DataFrame) -> str:
     lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in table.to_numpy()]
     return "\n".join(lines)
+
+
+def write_between(text: str, name: str, table: str) -> str:
+    """Return the page with the table between its two marks."""
+    start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}{table}\n{end}{after}"
+
+
+def main() -> None:
+    """Print one line a figure and write the tables into the page."""
+    folder = Path(os.environ.get("ECG_DATA_ROOT", "")) / "ludb" / "data"
+    headers = sorted(folder.glob("*.hea"), key=lambda path: int(path.stem))
+    if not headers:
+        sys.exit("ECG_DATA_ROOT must hold ludb.")
+    odd = [path for path in headers if int(path.stem) % 2]
+    even = [path for path in headers if int(path.stem) % 2 == 0]
+    choice = [
+        table_of(evaluate(odd, way), way)
+        for way in (
+            *(Way(method) for method in ("dwt", "prominence", "cwt")),
+            Way(analysis_hz=100.0),
+        )
+    ]
+    parts = []
+    for way, name in ((Way(is_prepared=False), "500_hz"), (Way(), "100_hz")):
+        result = evaluate(even, way)
+        print_figures(result, way, name)
+        parts.append(table_of(result, way))
+    page = PAGE.read_text()
+    page = write_between(page, "choice", markdown(pd.concat(choice)))
+    page = write_between(page, "result", markdown(pd.concat(parts).drop(columns="method")))
+    PAGE.write_text(page)
+    print(f"figure records_chosen_on {len(odd)} ECGs\nfigure records_reported {len(even)} ECGs")
+
+
+if __name__ == "__main__":
+    main()
