@@ -1,6 +1,7 @@
 """How well P, QRS and T are found: against the cardiologists' marks of LUDB.
 
-    ECG_DATA_ROOT=... python benchmarks/delineation.py
+    ECG_DATA_ROOT=... python benchmarks/delineation.py            # the table that counts
+    ECG_DATA_ROOT=... python benchmarks/delineation.py --choice   # how the method was chosen
 
 The marks are made lead by lead; the reference of a record is the median over the leads in which a
 wave is marked, for waves marked in six leads or more. ECGs are read with the project's reader and
@@ -12,6 +13,7 @@ into docs/delineation.md.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections import Counter
@@ -99,9 +101,10 @@ def compare(found: np.ndarray, reference: np.ndarray, wave: str) -> tuple[dict, 
 class Way:
     """How records are delineated: neurokit2's method, and at which rates."""
 
-    method: str = "dwt"
+    method: str = "prominence"
     is_prepared: bool = True  # 100 Hz by the signal chain, else 500 Hz as recorded
     analysis_hz: float = 500.0
+    is_qrs_by_velocity: bool = True
 
     @property
     def rate(self) -> str:
@@ -130,7 +133,13 @@ def evaluate(paths: list[Path], way: Way) -> Result:
         if way.is_prepared:
             chain = SignalChain()
             signal, rate_hz = chain.apply(signal, rate_hz), chain.rate_hz
-        found = delineate(signal, rate_hz, method=way.method, analysis_hz=way.analysis_hz)
+        found = delineate(
+            signal,
+            rate_hz,
+            method=way.method,
+            analysis_hz=way.analysis_hz,
+            is_qrs_by_velocity=way.is_qrs_by_velocity,
+        )
         methods[found.method] += 1
         reference = reference_points(path)
         for wave in WAVES:
@@ -145,7 +154,8 @@ def table_of(result: Result, way: Way) -> pd.DataFrame:
     """Return one row a wave: sensitivity, predictive value with intervals, and timing errors."""
     rows = []
     for wave, part in result.counts.groupby("wave", sort=False):
-        row: dict[str, object] = {"rate": way.rate, "method": way.method, "wave": wave}
+        name = f"{way.method}, QRS by velocity" if way.is_qrs_by_velocity else way.method
+        row: dict[str, object] = {"rate": way.rate, "method": name, "wave": wave}
         row["marked"] = part["n_marked"].sum()
         for name, total in (("sensitivity", "n_marked"), ("predictive value", "n_found")):
             statistic = ratio_statistic(part["n_matched"], part[total])
@@ -159,7 +169,7 @@ def table_of(result: Result, way: Way) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def print_figures(result: Result, way: Way, name: str) -> None:
+def print_figures(result: Result, name: str) -> None:
     """Print one line a figure."""
     for method, n in result.methods.items():
         print(f"figure {name}_{method.replace(' ', '_')} {n} ECGs")
@@ -189,29 +199,30 @@ def write_between(text: str, name: str, table: str) -> str:
 
 def main() -> None:
     """Print one line a figure and write the tables into the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--choice", action="store_true", help="compare the methods (slow) instead")
+    options = parser.parse_args()
     folder = Path(os.environ.get("ECG_DATA_ROOT", "")) / "ludb" / "data"
     headers = sorted(folder.glob("*.hea"), key=lambda path: int(path.stem))
     if not headers:
         sys.exit("ECG_DATA_ROOT must hold ludb.")
     odd = [path for path in headers if int(path.stem) % 2]
     even = [path for path in headers if int(path.stem) % 2 == 0]
-    choice = [
-        table_of(evaluate(odd, way), way)
-        for way in (
-            *(Way(method) for method in ("dwt", "prominence", "cwt")),
-            Way(analysis_hz=100.0),
-        )
-    ]
-    parts = []
-    for way, name in ((Way(is_prepared=False), "500_hz"), (Way(), "100_hz")):
-        result = evaluate(even, way)
-        print_figures(result, way, name)
-        parts.append(table_of(result, way))
-    page = PAGE.read_text()
-    page = write_between(page, "choice", markdown(pd.concat(choice)))
-    page = write_between(page, "result", markdown(pd.concat(parts).drop(columns="method")))
-    PAGE.write_text(page)
     print(f"figure records_chosen_on {len(odd)} ECGs\nfigure records_reported {len(even)} ECGs")
+    tables = {}
+    if options.choice:
+        ways = [Way(name, is_qrs_by_velocity=False) for name in ("prominence", "dwt", "cwt")]
+        ways += [Way(), Way(analysis_hz=100.0)]
+        tables["choice"] = pd.concat([table_of(evaluate(odd, way), way) for way in ways])
+    else:
+        parts = []
+        for way, name in ((Way(is_prepared=False), "500_hz"), (Way(), "100_hz")):
+            result = evaluate(even, way)
+            print_figures(result, name)
+            parts.append(table_of(result, way).drop(columns="method"))
+        tables["result"] = pd.concat(parts)
+    for name, table in tables.items():
+        PAGE.write_text(write_between(PAGE.read_text(), name, markdown(table)))
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def _paper(
     width_mm: float, height_mm: float, scale: float, *, has_bar: bool
 ) -> tuple[Figure, Axes]:
     """Return a figure whose axes are millimetres of ECG paper."""
-    margin_mm = {"left": 4.0, "right": 4.0 + 16.0 * has_bar, "top": 9.0, "bottom": 8.0}
+    margin_mm = {"left": 4.0, "right": 4.0 + 20.0 * has_bar, "top": 9.0, "bottom": 8.0}
     total = (
         width_mm + margin_mm["left"] + margin_mm["right"],
         height_mm + margin_mm["top"] + margin_mm["bottom"],

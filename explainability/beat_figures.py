@@ -202,7 +202,8 @@ def plot_median_beats(
         if shares is not None:
             _write_shares(axis, shares[number], spans)
     low, high = np.nanmin(ecg_mv), np.nanmax(ecg_mv)
-    grid[0, 0].set_ylim(low - 0.3 * (high - low), high + 0.18 * (high - low))
+    height = (high - low) or 1.0
+    grid[0, 0].set_ylim(low - 0.3 * height, high + 0.18 * height)
     figure.supxlabel("time from R peak (s)", fontsize=10)
     figure.supylabel("mV", fontsize=10)
     bar = figure.colorbar(ScalarMappable(norm, TRACE_COLOURS), ax=grid, aspect=40, pad=0.01)

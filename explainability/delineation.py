@@ -1,8 +1,9 @@
 """Where P, QRS, ST and T lie in each record: neurokit2's delineation, all leads together.
 
-Waves are looked for in one trace, the root mean square over the leads, in which every wave points
-up; `benchmarks/delineation.py` holds the result against cardiologists' marks (docs/delineation.md).
-A record whose QRS complexes or T waves are not found gets fixed windows around R, and says so.
+P and T are looked for in every lead, and count where enough leads agree; QRS begins and ends where
+all leads together begin and cease to move. `benchmarks/delineation.py` holds the result against
+cardiologists' marks (docs/delineation.md). A record whose QRS complexes or T waves are not found
+gets fixed windows around R, and says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import resample_poly
 
 from explainability.beats import WINDOWS, beat_window_mask
@@ -21,6 +23,11 @@ WAVES = ("P", "QRS", "T")
 DELINEATED, FIXED, NO_BEATS = "delineated", "fixed windows", "no beats"
 _ANALYSIS_HZ = 500.0
 _FOUND_SHARE = 0.5  # of the beats, for a wave to count as found in the record
+_SAME_WAVE_SECONDS = 0.05  # a lead agrees if its peak lies so near the median of the leads
+# Part of the leads that must agree. In atrial fibrillation single leads have "P waves" at random.
+_AGREEING_SHARE = {"P": 0.6, "QRS": 0.5, "T": 0.5}
+_QRS_MOVES = 0.1  # of the fastest movement in the beat: less is no QRS
+_QRS_SECONDS = (0.12, 0.16)  # searched before and after R
 _PAD_SECONDS = 0.8  # held constant at both ends: the first P and the last T may lie near them
 # Peak after R and length, in seconds; what lies outside is no such wave. QT and PR limits are wide
 # enough for heart rates of 40 and first-degree block.
@@ -104,7 +111,12 @@ def wave_windows(ecg: np.ndarray, rate_hz: float) -> WaveWindows:
 
 
 def delineate(
-    signal_mv: np.ndarray, rate_hz: float, *, method: str = "dwt", analysis_hz: float = _ANALYSIS_HZ
+    signal_mv: np.ndarray,
+    rate_hz: float,
+    *,
+    method: str = "prominence",
+    analysis_hz: float = _ANALYSIS_HZ,
+    is_qrs_by_velocity: bool = True,
 ) -> Delineation:
     """Find P, QRS and T in one record, all leads together.
 
@@ -114,10 +126,13 @@ def delineate(
         In mV.
     rate_hz : float
         Sampling rate.
-    method : {"dwt", "prominence", "cwt"}
-        Of neurokit2's ``ecg_delineate``; "dwt" did best on LUDB.
+    method : {"prominence", "dwt", "cwt"}
+        Of neurokit2's ``ecg_delineate``; the first did best on LUDB.
     analysis_hz : float
         A slower signal is first resampled to about this rate.
+    is_qrs_by_velocity : bool
+        Whether QRS onset and offset come from all leads together; else from neurokit2, whose
+        "prominence" looks no further than 50 ms from R and so cuts a bundle branch block short.
 
     Returns
     -------
@@ -128,10 +143,17 @@ def delineate(
     ValueError
         If the shape or the rate is wrong.
 
+    Notes
+    -----
+    P and T: the median over leads of onset, peak and offset, of the leads whose peak lies within
+    50 ms of the median peak; at least 60 % (P) or half (T) of the leads must. QRS: the first and
+    the last sample near R at which the length of the 12-lead vector's derivative exceeds a tenth
+    of its largest value, counted from its level between the beats.
+
     References
     ----------
-    Martinez et al. 2004, doi 10.1109/TBME.2003.821031 (dwt). Makowski et al. 2021,
-    doi 10.3758/s13428-020-01516-y.
+    Emrich et al. 2024, doi 10.23919/EUSIPCO63174.2024.10715353 (prominence). Makowski et al.
+    2021, doi 10.3758/s13428-020-01516-y (neurokit2).
     """
     beats = detect_r_peaks(signal_mv, rate_hz)
     empty = np.full((len(beats.r_peaks), len(WAVES), 3), np.nan)
@@ -139,12 +161,15 @@ def delineate(
         return Delineation(empty, beats.r_peaks, NO_BEATS, beats.reason)
     if len(beats.r_peaks) < 2:
         return Delineation(empty, beats.r_peaks, FIXED, "a single beat")
-    trace = np.sqrt((bandpass(np.asarray(signal_mv, np.float64), rate_hz) ** 2).mean(axis=1))
+    filtered = bandpass(np.asarray(signal_mv, np.float64), rate_hz)
     n_times = max(1, round(analysis_hz / rate_hz))
     if n_times > 1:
-        trace = resample_poly(trace, n_times, 1)
-    points = _neurokit_points(trace, beats.r_peaks * n_times, rate_hz * n_times, method)
-    points = _plausible(points, beats.r_peaks / rate_hz)
+        filtered = resample_poly(filtered, n_times, 1, axis=0)
+    peaks, rate_hz = beats.r_peaks * n_times, rate_hz * n_times
+    points = _consensus([_neurokit_points(lead, peaks, rate_hz, method) for lead in filtered.T])
+    if is_qrs_by_velocity:
+        points[:, WAVES.index("QRS")] = _qrs_by_velocity(filtered, peaks, rate_hz)
+    points = _plausible(points, peaks / rate_hz)
     found = np.isfinite(points[:, :, 1]).mean(axis=0)
     for wave, share in zip(WAVES, found, strict=True):
         if share < _FOUND_SHARE and wave != "P":
@@ -179,9 +204,9 @@ def filled_points(found: Delineation, rate_hz: float) -> np.ndarray:
 
 
 def _neurokit_points(
-    trace: np.ndarray, r_peaks: np.ndarray, rate_hz: float, method: str
+    lead_mv: np.ndarray, r_peaks: np.ndarray, rate_hz: float, method: str
 ) -> np.ndarray:
-    """Return onset, peak and offset of P, QRS and T in seconds, NaN where neurokit2 has none."""
+    """Return onset, peak and offset of P, QRS and T in one lead, NaN where neurokit2 has none."""
     import neurokit2 as nk  # three seconds to import: only when waves are asked for
 
     points = np.full((len(r_peaks), len(WAVES), 3), np.nan)
@@ -190,7 +215,10 @@ def _neurokit_points(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _, found = nk.ecg_delineate(
-                np.pad(trace, pad, mode="edge"), r_peaks + pad, sampling_rate=rate_hz, method=method
+                np.pad(lead_mv, pad, mode="edge"),
+                r_peaks + pad,
+                sampling_rate=rate_hz,
+                method=method,
             )
     except NEUROKIT_ERRORS:
         return points
@@ -202,6 +230,36 @@ def _neurokit_points(
             if len(samples) == len(r_peaks):
                 points[:, column, point] = (samples - pad) / rate_hz
     points[:, WAVES.index("QRS"), 1] = r_peaks / rate_hz
+    return points
+
+
+def _consensus(by_lead: list[np.ndarray]) -> np.ndarray:
+    """Return the median over the leads that agree on a wave, NaN where too few do."""
+    points = np.stack(by_lead)  # (leads, beats, waves, points)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a wave that no lead has stays NaN
+        distance = np.abs(points[..., 1] - np.nanmedian(points[..., 1], axis=0))
+        agrees = distance <= _SAME_WAVE_SECONDS
+        together = np.nanmedian(np.where(agrees[..., None], points, np.nan), axis=0)
+    needed = np.array([_AGREEING_SHARE[name] for name in WAVES])
+    return np.where((agrees.mean(axis=0) >= needed)[..., None], together, np.nan)
+
+
+def _qrs_by_velocity(leads_mv: np.ndarray, r_peaks: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Return onset, R and offset in seconds: where all leads together move fast."""
+    velocity = np.sqrt((np.gradient(leads_mv, axis=0) ** 2).sum(axis=1))
+    velocity = uniform_filter1d(velocity, max(1, round(0.01 * rate_hz)))
+    before, after = (round(part * rate_hz) for part in _QRS_SECONDS)
+    points = np.full((len(r_peaks), 3), np.nan)
+    for beat, peak in enumerate(r_peaks):
+        around = velocity[max(0, peak - round(0.3 * rate_hz)) : peak + round(0.4 * rate_hz)]
+        near = velocity[max(0, peak - round(0.05 * rate_hz)) : peak + round(0.05 * rate_hz) + 1]
+        level = np.percentile(around, 20)
+        start = max(0, peak - before)
+        fast = velocity[start : peak + after] > level + _QRS_MOVES * (near.max() - level)
+        inside = start + np.flatnonzero(fast)
+        if len(inside):
+            points[beat] = np.array([inside[0], peak, inside[-1]]) / rate_hz
     return points
 
 
@@ -255,6 +313,8 @@ def _describe(found: Delineation, rate_hz: float) -> dict[str, object]:
         "qt_ms": offset[:, 2] - onset[:, 1],
     }
     is_done = found.method == DELINEATED
+    if np.mean(np.isfinite(onset[:, 0])) < _FOUND_SHARE:  # a few chance P waves are no PR interval
+        lengths["pr_ms"] = np.full(len(onset), np.nan)
     rr = np.diff(found.r_peaks) / rate_hz
     return {
         "method": found.method,

@@ -1,6 +1,6 @@
 """The figures of the explanation notebook: each with its caption and the table it is drawn from.
 
-Every function returns figure, caption and table, for :meth:`workflow.artifacts.Artifacts.save_figure`.
+Every function returns figure, caption and table, for ``Artifacts.save_figure``.
 A map that failed its checks is hatched wherever it is drawn.
 """
 

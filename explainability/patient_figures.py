@@ -86,7 +86,9 @@ def plot_shap_waterfall(
         )  # fmt: skip
     ax.set_yticks(positions, names)
     ax.set_ylim(len(steps) + 0.1, -1.1)
-    ax.margins(x=0.16)
+    reach = [min(base, *ends), max(base, *ends)]
+    room = 0.18 * (reach[1] - reach[0]) or 0.1
+    ax.set_xlim(reach[0] - room, reach[1] + room)
     ax.set_xlabel("logit of the risk")
     ax.legend(
         handles=[Patch(color=_RAISES, label="raises"), Patch(color=_LOWERS, label="lowers")],
@@ -142,7 +144,9 @@ def plot_shap_dependence(frame: pd.DataFrame, covariate: str, *, ax: Axes, label
         )  # fmt: skip
     categories = _categories(frame, covariate)
     if categories:
-        ax.set_xticks(range(len(categories)), categories)
+        ax.set_xticks(range(len(categories)), categories, rotation=20, ha="right")
+    elif set(known["value"].unique()) <= {0.0, 1.0}:
+        ax.set_xticks([0, 1], ["no", "yes"])
     ax.set_xlabel(label or covariate)
     ax.set_ylabel("Shapley value (change of the logit)")
     ax.set_title(f"{len(known)} patients with the value, {len(gone)} without", fontsize=10, pad=16)
@@ -209,7 +213,7 @@ def _by_covariate(frame: pd.DataFrame) -> pd.DataFrame:
 def _categories(frame: pd.DataFrame, covariate: str) -> list[str]:
     """Return the names of a category's values by their position; none for a number."""
     columns = frame.loc[frame["covariate"] == covariate, "column"] if "column" in frame else []
-    names = [str(column).partition("=")[2] for column in dict.fromkeys(columns)]
+    names = [str(column).partition("=")[2].replace("_", " ") for column in dict.fromkeys(columns)]
     return ["reference", *names] if all(names) and names else []
 
 

@@ -212,11 +212,13 @@ def plot_share_table(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes:
             ha="center", va="center", fontsize=8.5, color="white" if is_dark else "black",
             fontweight="bold" if is_clear[row, column] else "normal",
         )  # fmt: skip
+    exact = table["share_percent"].to_numpy().reshape(shape)
+    by_wave, by_lead = round_to_hundred(exact.sum(axis=0)), round_to_hundred(exact.sum(axis=1))
     ax.set_xticks(
-        range(len(waves)), [f"{w}\n{s:.1f} %" for w, s in zip(waves, share.sum(0), strict=True)]
+        range(len(waves)), [f"{wave}\n{s:.1f} %" for wave, s in zip(waves, by_wave, strict=True)]
     )
     ax.set_yticks(
-        range(len(leads)), [f"{x}  {s:.1f} %" for x, s in zip(leads, share.sum(1), strict=True)]
+        range(len(leads)), [f"{lead}  {s:.1f} %" for lead, s in zip(leads, by_lead, strict=True)]
     )
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
@@ -224,7 +226,7 @@ def plot_share_table(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes:
         "share of |map| in % (in brackets: of |mV|); bold: they differ, 95 % over patients"
     )
     bar = ax.figure.colorbar(image, ax=ax, aspect=30, pad=0.02)
-    bar.set_label("share of the map minus share of the amplitude (% points)", fontsize=9)
+    bar.set_label("map minus amplitude\n(% points)", fontsize=9)
     counts = f"{table['n_patients'].iloc[0]} patients, {table['n_records'].iloc[0]} records"
     ax.set_title((f"{title}\n" if title else "") + f"Leads and waves; {counts}", fontsize=10)
     return ax
