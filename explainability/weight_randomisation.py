@@ -16,7 +16,11 @@ KEPT_LAYERS = ("ecg_scaling", "amplitude_scaling", "covariate_scaling")
 
 
 def randomise_weights(
-    model: keras.Model, *, n_layers: int | None = None, seed: int = 0
+    model: keras.Model,
+    *,
+    n_layers: int | None = None,
+    seed: int = 0,
+    into: keras.Model | None = None,
 ) -> keras.Model:
     """Return a copy whose learned weights are random, from the output downwards.
 
@@ -28,6 +32,8 @@ def randomise_weights(
         How many layers with weights to randomise, counted from the output; all when left out.
     seed : int
         Of the weights.
+    into : keras.Model, optional
+        What an earlier call returned: it takes the weights, which spares building a deep graph.
 
     Returns
     -------
@@ -45,8 +51,7 @@ def randomise_weights(
     ----------
     Adebayo et al. 2018, https://arxiv.org/abs/1810.03292.
     """
-    copy = private_copy(model)
-    names = weighted_layers(copy)
+    names = weighted_layers(model)
     if n_layers is None:
         n_layers = len(names)
     if not 1 <= n_layers <= len(names):
@@ -54,6 +59,8 @@ def randomise_weights(
             f"n_layers must be between 1 and {len(names)}, got {n_layers}. "
             "Count the layers with weights."
         )
+    copy = private_copy(model) if into is None else into
+    copy.set_weights(model.get_weights())
     rng = np.random.default_rng(seed)
     for name in names[:n_layers]:
         layer = copy.get_layer(name)

@@ -36,6 +36,7 @@ class FoldModels:
         if reason := other_task(card):
             raise BundleError(f"{reason}. Explain a run with one outcome.")
         self.model = first_member(model)
+        self.first_seed = int(card.get("settings", {}).get("seed", 0))
 
     def middle_of(self, ecg: np.ndarray) -> np.ndarray:
         """Return the middle of some ECGs, (n, n_samples, 12), as long as the networks see it."""
@@ -43,21 +44,26 @@ class FoldModels:
         (start,) = crop_starts(ecg.shape[1], n_samples, 1)
         return np.asarray(ecg[:, start : start + n_samples])
 
-    def load(self, repeat: int, fold: int) -> keras.Model:
+    def load(self, repeat: int, fold: int, seed: int | None = None) -> keras.Model:
         """Return the network that was trained without the test patients of this fold.
 
-        Of an ensemble the first seed's, on its own scale (before a recalibration).
+        Of an ensemble the first seed's unless one is named, on its own scale (before a
+        recalibration). The network returned before takes these weights.
 
         Raises
         ------
         FileNotFoundError
             If the fold was not trained.
         """
-        store = FoldStore(self.directory / FOLDS, int(repeat), int(fold), mark="")
+        folder = self.directory / FOLDS
+        if seed is not None and int(seed) != self.first_seed:
+            folder = folder / f"seed{int(seed)}"
+        store = FoldStore(folder, int(repeat), int(fold), mark="")
         if not (store.directory / "done.json").exists():
             raise FileNotFoundError(
                 f"fold {fold} of repeat {repeat} must have been trained, got no weights in "
-                f"{self.directory.name}/{FOLDS}. Run notebook 02_train_model for this variant."
+                f"{folder.relative_to(self.directory.parent)}. Run notebook 02_train_model for "
+                "this variant."
             )
         self.model.set_weights(store.weights())
         return self.model

@@ -117,6 +117,12 @@ def test_randomised_weights_give_another_map_and_leave_the_original(build_networ
         np.testing.assert_array_equal(ours, theirs)
     maps = [integrated_gradients(network, inputs, n_steps=4).ecg for network in (model, other)]
     assert map_similarity(*maps).mean() < 0.5
+    top = randomise_weights(model, n_layers=1, seed=2, into=other)
+    assert top is other
+    for ours, theirs in zip(
+        top.get_weights(), randomise_weights(model, n_layers=1, seed=2).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)  # nothing is left of the draw before
 
 
 def test_one_layer_from_the_top_is_the_logit(build_network):

@@ -1,6 +1,7 @@
 """The bundle: the same scores after loading; changed, incomplete or code-carrying is refused."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -96,6 +97,13 @@ def test_the_networks_of_the_folds_come_back(make_data, make_splits, tiny, tmp_p
     np.testing.assert_allclose(np.sort(risk), np.sort(test["y_score"]), rtol=1e-3, atol=1e-5)
     with pytest.raises(FileNotFoundError, match="fold 7 of repeat 0 must have been trained"):
         models.load(0, 7)
+    with pytest.raises(FileNotFoundError, match=r"got no weights in .*/folds/seed5"):
+        models.load(0, 1, 5)
+    folds = tmp_path / "folds"
+    shutil.copytree(folds / "repeat0_fold0", folds / "seed5" / "repeat0_fold1")
+    expected = [weights.copy() for weights in models.load(0, 0, models.first_seed).get_weights()]
+    for ours, theirs in zip(models.load(0, 1, 5).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     save_bundle(tmp_path, fit.model, CARD | {"task": "time_to_event"})
     with pytest.raises(BundleError, match="task must be binary here, and the model's is time_to"):
         FoldModels(tmp_path)
