@@ -205,7 +205,7 @@ def plot_groups(table: pd.DataFrame, *, ax, n_events: int) -> None:
     ax.set_title(
         f"Brugada-HUCA, {sizes['all']} patients, {n_events} with the syndrome", fontsize=11
     )
-    ax.legend(fontsize=9, frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.14), ncols=2)
+    ax.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
     tidy(ax)
 
 
@@ -272,7 +272,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     groups.to_csv(folder / "brugada_st_v1_v3.csv", index=False)
     found.to_csv(folder / "brugada_associations.csv", index=False)
-    figure, ax = plt.subplots(figsize=(8.4, 5.4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(11, 4.8), layout="constrained")
     plot_groups(groups, ax=ax, n_events=int(records.drop_duplicates("patient_id")["outcome"].sum()))
     figure.savefig(folder / "brugada_st_v1_v3.png", dpi=120)
     print(f"written: {folder.name}/brugada_st_v1_v3.csv, .png and brugada_associations.csv")

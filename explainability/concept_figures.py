@@ -68,7 +68,7 @@ def plot_associations(
     ax.set_title(
         f"{heading}\n{size}; 95 % intervals; filled: false discovery rate ≤ 5 %", fontsize=10.5
     )
-    ax.legend(fontsize=9, frameon=False, loc="upper center", bbox_to_anchor=(0.35, -0.1))
+    ax.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
     return tidy(ax)
 
 
