@@ -31,6 +31,10 @@ _OVERLAY_ALPHA = 0.8
 _OVERLAY_COLOURS = LinearSegmentedColormap.from_list(
     "cividis_light", np.vstack([[1, 1, 1, 1], colormaps["cividis"](np.linspace(1.0, 0.45, 8))])
 )
+# Blue lowers, vermilion raises, nearly black is zero (Okabe & Ito).
+_TRACE_COLOURS = LinearSegmentedColormap.from_list(
+    "lowers_raises", ["#0072B2", "#6FA8CC", "#303030", "#E39A66", "#D55E00"]
+)
 
 
 def plot_ecg(
@@ -40,6 +44,7 @@ def plot_ecg(
     layout: str = "3x4",
     title: str = "",
     overlay: np.ndarray | None = None,
+    trace_weights: np.ndarray | None = None,
     overlay_label: str = "relative importance",
     r_peaks: Sequence[int] | None = None,
     footnote: str | None = None,
@@ -60,6 +65,9 @@ def plot_ecg(
         Above the paper; may hold a record number, never a name.
     overlay
         (n_samples,) or (n_samples, 12) in [0, 1]: coloured behind the trace, white = 0.
+    trace_weights
+        (n_samples, 12) in [-1, 1]: colours the trace itself and makes it thicker, blue below 0,
+        black at 0, vermilion above; instead of an overlay.
     overlay_label
         Names the colour bar.
     r_peaks
@@ -76,14 +84,14 @@ def plot_ecg(
     Raises
     ------
     ValueError
-        If the shapes, the layout or the range of the overlay do not fit.
+        If the shapes, the layout or the range of the overlay or the weights do not fit.
 
     Examples
     --------
     >>> figure = plot_ecg(np.zeros((1000, 12)), rate_hz=100, layout="6x2")
     >>> plt.close(figure)
     """
-    signal, weights = _checked(signal_mv, overlay, layout)
+    signal, weights, colours = _checked(signal_mv, overlay, trace_weights, layout)
     grid = LAYOUTS[layout]
     n_shown = min(len(signal), round(10 * rate_hz))
     signal = signal[:n_shown] - np.median(signal, axis=0)
@@ -93,7 +101,8 @@ def plot_ecg(
     rest_mm = _PULSE_BLANK_MM + _PULSE_MM + 2.0
     width_mm = np.ceil((rest_mm + n_shown / rate_hz * MM_PER_SECOND + 3) / 5) * 5
     height_mm = np.ceil((n_rows * row_mm + 10) / 5) * 5
-    figure, ax = _paper(width_mm, height_mm, scale, has_bar=weights is not None)
+    has_bar = weights is not None or colours is not None
+    figure, ax = _paper(width_mm, height_mm, scale, has_bar=has_bar)
     baselines = height_mm - 8 - row_mm * (np.arange(n_rows) + 0.5)
     for row, baseline in enumerate(baselines):
         names = grid[row] if row < len(grid) else ("II",)
@@ -106,22 +115,32 @@ def plot_ecg(
             if weights is not None:
                 _draw_overlay(ax, x_mm, weights[part, column], baseline, row_mm)
             y_mm = baseline + MM_PER_MV * signal[part, column]
-            ax.plot(x_mm, y_mm, color=_TRACE, linewidth=0.75 * scale, solid_joinstyle="round")
+            if colours is None:
+                ax.plot(x_mm, y_mm, color=_TRACE, linewidth=0.75 * scale, solid_joinstyle="round")
+            else:
+                _draw_trace(ax, x_mm, y_mm, colours[part, column], scale)
             _draw_name(ax, lead, x_mm[0], baseline + row_mm / 2 - 1, is_first=position == 0)
     if r_peaks is not None:
         shown = [peak for peak in r_peaks if 0 <= peak < n_shown]
         x_mm = rest_mm + np.asarray(shown, dtype=float) / rate_hz * MM_PER_SECOND
         ax.plot(x_mm, np.full(len(shown), 2.5), "v", color="#0072B2", markersize=4, clip_on=False)
     _draw_texts(figure, ax, title, footnote, n_shown / rate_hz)
-    if weights is not None:
-        _draw_colour_bar(figure, ax, overlay_label)
+    if colours is not None:
+        _draw_colour_bar(figure, ax, overlay_label, Normalize(-1, 1), _TRACE_COLOURS, 1.0)
+    elif weights is not None:
+        _draw_colour_bar(
+            figure, ax, overlay_label, Normalize(0, 1), _OVERLAY_COLOURS, _OVERLAY_ALPHA
+        )
     return figure
 
 
 def _checked(
-    signal_mv: np.ndarray, overlay: np.ndarray | None, layout: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return signal and overlay, the latter for all leads."""
+    signal_mv: np.ndarray,
+    overlay: np.ndarray | None,
+    trace_weights: np.ndarray | None,
+    layout: str,
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return signal, overlay for all leads, and weights of the trace."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be {' or '.join(LAYOUTS)}, got {layout!r}. Choose one.")
     signal = np.asarray(signal_mv, dtype=np.float64)
@@ -129,27 +148,44 @@ def _checked(
         raise ValueError(
             f"signal_mv must be (samples, 12), got shape {signal.shape}. Pass one ECG, leads last."
         )
+    if trace_weights is not None:
+        if overlay is not None:
+            raise ValueError(
+                "trace_weights must be given without overlay, got both. Draw two figures."
+            )
+        shapes = (signal.shape,)
+        colours = _checked_weights("trace_weights", trace_weights, shapes, low=-1)
+        return signal, None, colours
     if overlay is None:
-        return signal, None
-    weights = np.asarray(overlay, dtype=np.float64)
-    if weights.shape not in (signal.shape, signal.shape[:1]):
+        return signal, None, None
+    weights = _checked_weights("overlay", overlay, (signal.shape, signal.shape[:1]), low=0)
+    return signal, np.broadcast_to(weights.reshape(len(signal), -1), signal.shape), None
+
+
+def _checked_weights(
+    name: str, given: np.ndarray, shapes: Sequence[tuple[int, ...]], *, low: int
+) -> np.ndarray:
+    """Return weights of one of the shapes, in [low, 1]."""
+    weights = np.asarray(given, dtype=np.float64)
+    if weights.shape not in shapes:
+        allowed = "(samples,) or (samples, 12)" if len(shapes) > 1 else "(samples, 12)"
         raise ValueError(
-            f"overlay must be (samples,) or (samples, 12) like the signal, got shape "
-            f"{weights.shape} for {signal.shape}. Interpolate the map to the signal's samples."
+            f"{name} must be {allowed} like the signal, got shape "
+            f"{weights.shape} for {shapes[0]}. Interpolate the map to the signal's samples."
         )
-    if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() <= 1):
+    if not (np.isfinite(weights).all() and weights.min() >= low and weights.max() <= 1):
         raise ValueError(
-            f"overlay must lie in [0, 1], got {weights.min():g} to {weights.max():g}. "
+            f"{name} must lie in [{low}, 1], got {weights.min():g} to {weights.max():g}. "
             "Divide by its maximum."
         )
-    return signal, np.broadcast_to(weights.reshape(len(signal), -1), signal.shape)
+    return weights
 
 
 def _paper(
     width_mm: float, height_mm: float, scale: float, *, has_bar: bool
 ) -> tuple[Figure, Axes]:
     """Return a figure whose axes are millimetres of ECG paper."""
-    margin_mm = {"left": 4.0, "right": 4.0 + 16.0 * has_bar, "top": 9.0, "bottom": 8.0}
+    margin_mm = {"left": 4.0, "right": 4.0 + 20.0 * has_bar, "top": 9.0, "bottom": 8.0}
     total = (
         width_mm + margin_mm["left"] + margin_mm["right"],
         height_mm + margin_mm["top"] + margin_mm["bottom"],
@@ -208,13 +244,31 @@ def _draw_overlay(
     )
 
 
-def _draw_colour_bar(figure: Figure, ax: Axes, label: str) -> None:
+def _draw_trace(
+    ax: Axes, x_mm: np.ndarray, y_mm: np.ndarray, weights: np.ndarray, scale: float
+) -> None:
+    """Draw one lead whose pieces have the colour, and are as thick, as the weights say."""
+    points = np.column_stack([x_mm, y_mm])
+    middle = (weights[1:] + weights[:-1]) / 2
+    lines = LineCollection(
+        list(np.stack([points[:-1], points[1:]], axis=1)),
+        array=middle,
+        cmap=_TRACE_COLOURS,
+        norm=Normalize(-1, 1),
+        linewidths=scale * (0.75 + 1.75 * np.abs(middle)),
+        capstyle="round",
+        zorder=2,
+    )
+    ax.add_collection(lines)
+
+
+def _draw_colour_bar(
+    figure: Figure, ax: Axes, label: str, norm: Normalize, cmap: Colormap, alpha: float
+) -> None:
     box = ax.get_position()
     width = 4 * _INCHES_PER_MM / figure.get_figwidth()
-    bar_ax = figure.add_axes((box.x1 + width / 2, box.y0, width, box.height))
-    cmap: Colormap = _OVERLAY_COLOURS
-    mappable = plt.cm.ScalarMappable(norm=Normalize(0, 1), cmap=cmap)
-    bar = figure.colorbar(mappable, cax=bar_ax, alpha=_OVERLAY_ALPHA)
+    bar_ax = figure.add_axes((box.x1 + width / 2, box.y0, width, box.height), label="<colorbar>")
+    bar = figure.colorbar(plt.cm.ScalarMappable(norm=norm, cmap=cmap), cax=bar_ax, alpha=alpha)
     bar.set_label(label, fontsize=9)
     bar.ax.tick_params(labelsize=8)
 

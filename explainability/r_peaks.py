@@ -17,7 +17,7 @@ _FLAT_MV = 0.05  # a lead that stays within 50 microvolts holds no QRS
 _SAME_BEAT_SECONDS = 0.1  # tolerance between leads, and for the reference marks in the tests
 _REFINE_SECONDS = 0.08
 # neurokit2 fails in many ways on signals without beats; all of these mean "no beats found".
-_NEUROKIT_ERRORS = (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError)
+NEUROKIT_ERRORS = (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def detect_r_peaks(
         return _no_beats(f"shorter than {_SHORTEST_SECONDS:g} s")
     if not np.isfinite(signal_mv).all():
         return _no_beats("not finite")
-    filtered = _bandpass(signal_mv, rate_hz)
+    filtered = bandpass(signal_mv, rate_hz)
     live = [name for name in lead_names if np.ptp(filtered[:, lead_names.index(name)]) > _FLAT_MV]
     if not live:
         return _no_beats("flat in every lead")
@@ -112,7 +112,7 @@ def _no_beats(reason: str) -> BeatDetection:
     return BeatDetection(np.zeros(0, dtype=int), "", float("nan"), reason)
 
 
-def _bandpass(signal_mv: np.ndarray, rate_hz: float) -> np.ndarray:
+def bandpass(signal_mv: np.ndarray, rate_hz: float) -> np.ndarray:
     """Keep 0.5 Hz to 40 Hz (or 90 % of half the rate), without delay."""
     high = min(40.0, 0.45 * rate_hz)
     sections = butter(2, (0.5, high), btype="bandpass", fs=rate_hz, output="sos")
@@ -129,7 +129,7 @@ def _detect_one(lead_mv: np.ndarray, rate_hz: float) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _, info = nk.ecg_peaks(lead_mv, sampling_rate=rate_hz, method="neurokit")
-    except _NEUROKIT_ERRORS:
+    except NEUROKIT_ERRORS:
         return np.zeros(0, dtype=int)
     peaks = np.asarray(info["ECG_R_Peaks"], dtype=float)
     return peaks[np.isfinite(peaks)].astype(int)

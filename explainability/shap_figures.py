@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from explainability.figure_style import COLOURS, INK, tidy
 from explainability.shap_values import importance, mean_over_records, sum_by_covariate
 
-_MISSING = "#999999"
+MISSING = "#999999"
 
 
 def plot_shap_bar(
@@ -83,7 +83,7 @@ def plot_shap_beeswarm(
         height = position + _spread(rows["shap_logit"].to_numpy())
         missing = rows["value"].isna().to_numpy()
         rank = _rank01(rows["value"].to_numpy())
-        for chosen, colour in ((missing, _MISSING), (~missing, colours(norm(rank[~missing])))):
+        for chosen, colour in ((missing, MISSING), (~missing, colours(norm(rank[~missing])))):
             ax.scatter(
                 rows["shap_logit"][chosen], height[chosen], s=14, c=colour, linewidths=0, zorder=2
             )

@@ -92,3 +92,46 @@ def background(
         return covariates.loc[rng.permutation(ids)[:n]].to_numpy(float)
 
     return draw
+
+
+def training_ecgs(
+    records: pd.DataFrame,
+    patients: pd.DataFrame,
+    splits: pd.DataFrame,
+    *,
+    n: int,
+    rng: np.random.Generator,
+) -> Callable[[int, int], pd.DataFrame]:
+    """Return a function from repeat and fold to training ECGs, one a patient.
+
+    Parameters
+    ----------
+    records : DataFrame
+        ``record_id, patient_id, signal_row``.
+    patients : DataFrame
+        ``patient_id, outcome``; patients of unknown outcome are left out.
+    splits : DataFrame
+        ``patient_id, repeat, fold, role``.
+    n : int
+        Patients a fold, at most.
+    rng : numpy.random.Generator
+        Of the draw.
+
+    Returns
+    -------
+    callable
+        To a DataFrame ``record_id, patient_id, signal_row, y_true``.
+    """
+    outcome = patients.set_index("patient_id")["outcome"].dropna().astype(int).rename("y_true")
+    known = records[["record_id", "patient_id", "signal_row"]].merge(
+        outcome, left_on="patient_id", right_index=True
+    )
+
+    def draw(repeat: int, fold: int) -> pd.DataFrame:
+        is_train = (splits["repeat"] == repeat) & (splits["fold"] == fold)
+        ids = splits.loc[is_train & (splits["role"] == "train"), "patient_id"]
+        mine = known[known["patient_id"].isin(ids)]
+        mixed = mine.iloc[rng.permutation(len(mine))]
+        return mixed.drop_duplicates("patient_id").head(n).reset_index(drop=True)
+
+    return draw

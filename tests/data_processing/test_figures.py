@@ -62,12 +62,30 @@ def test_an_overlay_gets_a_named_colour_bar(make_ecg, shape):
     assert "25 mm/s · 10 mm/mV · 10 s · 0.5–40 Hz" in words
 
 
+def test_a_trace_takes_the_colour_of_its_weights():
+    weights = np.zeros((1000, 12))
+    weights[:, LEADS.index("V1")], weights[:, LEADS.index("V4")] = 1.0, -1.0
+    figure = plot_ecg(np.zeros((1000, 12)), rate_hz=100, trace_weights=weights, overlay_label="map")
+    assert figure.axes[1].get_ylabel() == "map"
+    drawn = [c for c in figure.axes[0].collections if c.get_array() is not None]
+    found = [float(np.mean(lines.get_array())) for lines in drawn]
+    assert found == [0, 0, 1, -1, *[0] * 9]  # I, aVR, V1, V4, and so on; last the rhythm strip
+    assert drawn[2].get_linewidths()[0] > 2 * drawn[0].get_linewidths()[0]
+    figure.draw_without_rendering()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"layout": "12x1"}, "layout must be 3x4 or 6x2, got '12x1'."),
         ({"signal_mv": np.zeros((12, 1000))}, "signal_mv must be (samples, 12), got shape (12, 10"),
         ({"overlay": np.zeros(7)}, "overlay must be (samples,) or (samples, 12) like the signal"),
+        ({"trace_weights": np.zeros(1000)}, "trace_weights must be (samples, 12) like the signal"),
+        ({"trace_weights": np.full((1000, 12), -2.0)}, "trace_weights must lie in [-1, 1], got -2"),
+        (
+            {"trace_weights": np.zeros((1000, 12)), "overlay": np.zeros(1000)},
+            "trace_weights must be given without overlay, got both. Draw two figures.",
+        ),
         ({"overlay": np.full(1000, 2.0)}, "overlay must lie in [0, 1], got 2 to 2."),
     ],
 )

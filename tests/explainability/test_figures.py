@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from explainability import figures
+from explainability import figures, panels
 from explainability.beats import LEADS, WINDOWS, beat_seconds, group_mean_beats, window_shares
+from explainability.figure_style import unit_map
+from explainability.input_shares import input_contributions, variance_shares
 from explainability.sanity_checks import shifted_window_null
+from explainability.wave_shares import PARTS, share_table, wave_shares
 
 SECONDS = beat_seconds(100)
 
@@ -122,3 +125,187 @@ def test_refusals(ax):
         figures.plot_lead_attribution(np.zeros((1, 5, 12)), ["a"], lead_names=LEADS, ax=ax)
     with pytest.raises(ValueError, match=r"^tests must hold at least one window, got none"):
         figures.plot_window_mass({}, ax=ax)
+
+
+# --- maps that failed their checks --------------------------------------------------------------
+
+
+def test_a_failed_map_is_hatched_and_says_why(ax):
+    image = ax.imshow(np.eye(3))
+    ax.figure.colorbar(image, ax=ax)
+    assert figures.mark_failed(ax.figure, "seeds disagree (0.31)") is ax.figure
+    assert ax.figure.texts[0].get_text() == "FAILED ITS CHECKS: seeds disagree (0.31)"
+    hatched = [[patch.get_hatch() for patch in one.patches] for one in ax.figure.axes]
+    assert hatched[0] == [None, "//"]
+    assert "//" not in hatched[1]  # the colour bar
+    ax.figure.draw_without_rendering()
+
+
+def test_axes_can_be_marked_alone(ax):
+    assert figures.mark_failed(ax, "nearly the same with random weights") is ax
+    words = ax.texts[0].get_text().replace("\n", " ")
+    assert words == "FAILED ITS CHECKS: nearly the same with random weights"
+    with pytest.raises(ValueError, match=r"^reason must be a sentence, got nothing\. Say which"):
+        figures.mark_failed(ax, " ")
+
+
+# --- beats by lead ------------------------------------------------------------------------------
+
+
+def test_twelve_panels_are_in_paper_order_and_print_their_shares():
+    shares = np.zeros((12, 5))
+    shares[LEADS.index("V2"), PARTS.index("T")] = 100
+    rng = np.random.default_rng(0)
+    beat = rng.normal(size=(len(SECONDS), 12))
+    figure = figures.plot_median_beats(
+        beat, beat, SECONDS, shares=shares, title="Mean of 3 patients"
+    )
+    titles = [ax.get_title(loc="left") for ax in figure.axes[:12]]
+    assert titles[:4] == ["I: 0.0 %", "aVR: 0.0 %", "V1: 0.0 %", "V4: 0.0 %"]
+    panel = figure.axes[titles.index("V2: 100.0 %")]
+    assert "100.0" in [text.get_text() for text in panel.texts]
+    assert figure.axes[12].get_ylabel().startswith("map (change of the logit")
+    figure.draw_without_rendering()
+
+
+def test_a_trace_is_coloured_where_the_map_is():
+    map_ = np.zeros((len(SECONDS), 12))
+    map_[30, 0], map_[40, 0] = 2.0, -1.0
+    figure = figures.plot_median_beats(np.zeros_like(map_), map_, SECONDS)
+    lines = figure.axes[0].collections[0]
+    np.testing.assert_allclose(lines.get_array()[[29, 30, 39, 40]], [1, 1, -0.5, -0.5])
+    assert np.argmax(lines.get_linewidths()) in (29, 30)
+    assert not figure.axes[1].collections[0].get_array().any()
+
+
+def test_groups_by_lead_have_a_column_a_lead():
+    figure = figures.plot_group_leads(make_groups(12), make_groups(), SECONDS, leads=("I", "V1"))
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["I", "V1"]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["low risk: 3 patients, 6 records", "high risk: 3 patients, 6 records"]
+    figure.draw_without_rendering()
+    with pytest.raises(ValueError, match=r"^leads must be among I, .*, got 'V9'"):
+        figures.plot_group_leads(make_groups(12), make_groups(), SECONDS, leads=("V9",))
+
+
+def test_unit_maps_keep_signs_and_end_at_one():
+    rng = np.random.default_rng(0)
+    map_ = rng.normal(size=(1000, 12))
+    scaled = unit_map(map_, rate_hz=100, smooth_seconds=0)
+    assert np.abs(scaled).max() == 1
+    np.testing.assert_array_equal(np.sign(scaled), np.sign(map_))
+    assert not unit_map(np.zeros(10), rate_hz=100).any()
+    ramp = np.arange(100.0)
+    np.testing.assert_allclose(unit_map(ramp, rate_hz=100, quantile=1)[5:-5], ramp[5:-5] / 98.4)
+
+
+# --- tables and inputs --------------------------------------------------------------------------
+
+
+def test_the_share_table_prints_what_adds_to_a_hundred(ax):
+    rng = np.random.default_rng(0)
+    maps, ecg = rng.normal(size=(2, 6, 40, 12))
+    masks = {name: np.zeros((6, 40), dtype=bool) for name in PARTS[:4]}
+    masks["QRS"][:, 5:15] = True
+    table = share_table(wave_shares(maps, ecg, masks, list("aabbcc")), n_resamples=100)
+    figures.plot_share_table(table, ax=ax, title="Gradients")
+    cells = [text.get_text() for text in ax.texts]
+    assert len(cells) == 60
+    assert sum(float(cell.split()[0]) for cell in cells) == pytest.approx(100)
+    assert sum(float(cell.split("(")[1].rstrip(")")) for cell in cells) == pytest.approx(100)
+    assert ax.get_title() == "Gradients\nLeads and waves; 3 patients, 6 records"
+
+
+def test_a_waterfall_leads_from_the_base_to_the_logit(ax, shap_frame):
+    row = shap_frame["record_id"] == "R5"
+    total = shap_frame.loc[row, "shap_logit"].sum()
+    frame = shap_frame.assign(base_value=-1.0, prediction_logit=total - 1.0)
+    figures.plot_shap_waterfall(frame, "R5", ax=ax, labels={"age": "age (years)"})
+    bars = ax.patches
+    assert bars[0].get_x() == pytest.approx(-1.0)
+    last = bars[len(bars) - 1]
+    ends = {last.get_x(), last.get_x() + last.get_width()}
+    assert any(end == pytest.approx(total - 1.0) for end in ends)
+    words = [text.get_text() for text in ax.texts]
+    assert words[0] == "base -1.00 (risk 0.27)"
+    assert any(word.startswith("this ECG") for word in words)
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert any(name.startswith("age (years) = ") for name in names)
+    missing = figures.plot_shap_waterfall(frame, "R0", ax=Figure().subplots())
+    assert "age: missing" in [tick.get_text() for tick in missing.get_yticklabels()]
+
+
+def test_dependence_shows_missing_values_apart(ax, shap_frame):
+    figures.plot_shap_dependence(shap_frame, "age", ax=ax, label="age (years)")
+    known, gone = ax.collections
+    assert len(known.get_offsets()) == 8
+    assert len(gone.get_offsets()) == 2
+    assert gone.get_offsets()[:, 0].max() < known.get_offsets()[:, 0].min()
+    assert ax.get_title() == "8 patients with the value, 2 without"
+    other = figures.plot_shap_dependence(shap_frame, "gene", ax=Figure().subplots())
+    labels = [tick.get_text() for tick in other.get_xticklabels()]
+    assert labels == ["reference", "TTN", "LMNA"]
+
+
+def test_the_ecg_against_the_covariates(ax):
+    maps = np.random.default_rng(0).normal(size=(8, 5, 12))
+    contributions = input_contributions(maps, maps.sum(axis=(1, 2)), np.arange(8))
+    shares = variance_shares(contributions, n_resamples=100)
+    y_true = dict.fromkeys(range(8), 0) | {3: 1}
+    figures.plot_input_contributions(contributions, shares, ax=ax, y_true=y_true)
+    assert "ECG 100 % (100 to 100); covariates 0 % (0 to 0)" in ax.get_title()
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["no event: 7", "event: 1"]
+
+
+# --- panels of the notebook ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def view():
+    times = np.arange(1000) / 100
+    trace = sum(
+        height * np.exp(-0.5 * ((times[:, None] - np.arange(0.8, 9.6, 0.9) - at) / width) ** 2)
+        for at, width, height in ((-0.17, 0.022, 0.15), (0, 0.016, 1.2), (0.3, 0.045, 0.35))
+    ).sum(axis=1)
+    rng = np.random.default_rng(0)
+    ecg = trace[None, :, None] * rng.uniform(0.5, 1.5, (6, 1, 12))
+    ecg += rng.normal(0, 0.005, ecg.shape)
+    records = pd.DataFrame(
+        {
+            "record_id": list("uvwxyz"),
+            "patient_id": list("aabbcc"),
+            "group": np.repeat(["low risk", "high risk"], 3),
+        }
+    )
+    maps = {"gradients": ecg * rng.normal(size=ecg.shape), "Grad-CAM": np.abs(ecg[..., 0])}
+    return panels.look_at_beats(ecg, maps, records, 100, failed={"Grad-CAM": "no weights"})
+
+
+@pytest.mark.parametrize("name", ["gradients", "Grad-CAM"])
+def test_panels_of_maps_come_with_caption_and_table(view, name):
+    made = [panels.group_leads(view, name), panels.leads_and_waves(view, name)]
+    made += [panels.median_beat(view, name)] if name == "gradients" else []
+    for figure, caption, table in made:
+        words = [text.get_text() for text in figure.texts]
+        assert any(word.startswith("FAILED") for word in words) == (name == "Grad-CAM")
+        assert name in caption
+        assert len(table)
+        figure.draw_without_rendering()
+
+
+def test_the_view_tells_beats_and_waves(view):
+    assert set(view.spans) == {"P", "QRS", "ST", "T"}
+    assert "delineated in 6" in view.sentence()
+    assert view.table[["n_used", "n_t"]].gt(5).all(axis=None)
+
+
+def test_panels_of_covariates(shap_frame):
+    for figure, caption, table in (
+        panels.beeswarm(shap_frame, {}),
+        panels.waterfalls(shap_frame, ["R1", "R6"], {}),
+        panels.dependence(shap_frame, {}),
+    ):
+        assert caption.endswith(".")
+        assert len(table)
+        figure.draw_without_rendering()

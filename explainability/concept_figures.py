@@ -1,0 +1,117 @@
+"""Figures of the clinical questions: forest of associations, table of replaced waves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from explainability.figure_style import COLOURS, INK, tidy
+
+__all__ = ["plot_associations", "plot_replacements"]
+
+_OUTSIDE_SHARE = 0.1  # of the ECGs: more than that outside the training range is hatched
+
+
+def plot_associations(
+    table: pd.DataFrame, *, ax: Axes, n_rows: int = 15, title: str = "", n_events: int | None = None
+) -> Axes:
+    """Draw the strongest associations of the score with measurements, alone and adjusted.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `concepts.associations`.
+    ax : matplotlib Axes
+        Where to draw.
+    n_rows : int
+        Measurements shown, by the size of the adjusted correlation where there is one.
+    title : str
+        Above the axes.
+    n_events : int, optional
+        Patients with the event, for the title.
+
+    Returns
+    -------
+    matplotlib Axes
+        Filled points have a false discovery rate of 5 % or less.
+    """
+    is_adjusted = table["adjusted_for"] != ""
+    leading = table[is_adjusted] if is_adjusted.any() else table
+    leading = leading.dropna(subset="correlation")
+    order = leading["correlation"].abs().sort_values(ascending=False).index[:n_rows]
+    names = list(leading.loc[order, "measurement"])
+    series = [("alone", table[~is_adjusted], COLOURS[5], 0.16, "o")]
+    if is_adjusted.any():
+        text = "given " + max(table.loc[is_adjusted, "adjusted_for"], key=len)
+        series.append((text, table[is_adjusted], COLOURS[0], -0.16, "s"))
+    for label, rows, colour, shift, marker in series:
+        shown = rows.set_index("measurement").reindex(names)
+        y = np.arange(len(names)) - shift
+        ax.hlines(y, shown["ci_low"], shown["ci_high"], color=colour, linewidth=2)
+        for is_called, face in ((True, colour), (False, "white")):
+            part = ((shown["q_value"] <= 0.05) == is_called).to_numpy()
+            ax.plot(
+                shown["correlation"].to_numpy()[part], y[part], marker, color=colour, mfc=face,
+                ms=6, label=label if is_called else None,
+            )  # fmt: skip
+    ax.axvline(0.0, color=INK, linewidth=0.8)
+    by_name = table.drop_duplicates("measurement").set_index("measurement")
+    ax.set_yticks(range(len(names)), list(by_name.loc[names, "label"]), fontsize=9.5)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlim(-1.0, 1.0)
+    ax.set_xlabel("rank correlation with the score (right: higher score where it is larger)")
+    n = int(table["n_patients"].max()) if len(table) else 0
+    size = f"up to {n} patients" + ("" if n_events is None else f", {n_events} events")
+    heading = title or "What goes together with the network's score"
+    ax.set_title(
+        f"{heading}\n{size}; 95 % intervals; filled: false discovery rate ≤ 5 %", fontsize=10.5
+    )
+    ax.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1))
+    return tidy(ax)
+
+
+def plot_replacements(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes:
+    """Draw how much the logit changes with every wave replaced in every group of leads.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `counterfactual.change_table`.
+    ax : matplotlib Axes
+        Where to draw.
+    title : str
+        Above the axes.
+
+    Returns
+    -------
+    matplotlib Axes
+        Colour: mean size of the change. Hatched: in more than a tenth of the ECGs the altered ECG
+        is outside the training range.
+    """
+    waves, leads = list(dict.fromkeys(table["wave"])), list(dict.fromkeys(table["leads"]))
+    size = table.pivot(index="wave", columns="leads", values="size_logit").loc[waves, leads]
+    size = size.to_numpy(float)
+    top = max(float(np.nanmax(np.r_[size.ravel(), 0.0])), 1e-6)
+    image = ax.imshow(size, cmap="Blues", vmin=0.0, vmax=1.25 * top, aspect="auto")
+    for cell in table.to_dict("records"):
+        row, column = waves.index(cell["wave"]), leads.index(cell["leads"])
+        words = f"{cell['size_logit']:.2f}\n({cell['size_low']:.2f} to {cell['size_high']:.2f})"
+        colour = "white" if cell["size_logit"] > 0.8 * top else INK
+        ax.text(column, row, words, ha="center", va="center", fontsize=9, color=colour)
+        if cell["n_outside_training_range"] > _OUTSIDE_SHARE * max(cell["n_patients"], 1):
+            place = (column - 0.5, row - 0.5)
+            ax.add_patch(Rectangle(place, 1, 1, fill=False, hatch="//", edgecolor=INK, lw=0))
+    ax.set_xticks(range(len(leads)), leads)
+    ax.set_yticks(range(len(waves)), waves)
+    ax.set_xlabel("leads replaced (III, aVR, aVL and aVF follow the limb leads)")
+    ax.set_ylabel("part of the beat replaced")
+    ax.figure.colorbar(image, ax=ax, label="mean size of the change (logit)")
+    n = int(table["n_patients"].max()) if len(table) else 0
+    heading = title or "The network's logit with the mean wave of patients without the event"
+    ax.set_title(
+        f"{heading}\n{n} held-out patients; 95 % over patients; hatched: unlike the training ECGs",
+        fontsize=10.5,
+    )
+    return ax

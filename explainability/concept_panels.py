@@ -1,0 +1,192 @@
+"""The clinical questions as notebook 04 asks them: each answer with figure, caption and table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from explainability.clinical_checks import ClinicalAnswers
+from explainability.concept_figures import plot_associations, plot_replacements
+from explainability.concepts import (
+    AssociationSettings,
+    associations,
+    by_patient,
+    within_fold_score,
+)
+from explainability.counterfactual import ABOUT, change_table, describe_change
+from explainability.ecg_measurements import measured_counts
+from explainability.explained_variance import ExplainedScore, explained_by_measurements
+from explainability.neighbours import DISTANCE, plot_neighbours
+
+__all__ = [
+    "ScoreConcepts",
+    "concepts_of_score",
+    "measurements_panel",
+    "neighbours_panel",
+    "one_network",
+    "replacements_panel",
+]
+
+Panel = tuple[Figure, str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class ScoreConcepts:
+    """What ordinary measurements say about a network's score.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Of `concepts.associations`.
+    explained : ExplainedScore
+        All measurements together.
+    counts : DataFrame
+        Of `ecg_measurements.measured_counts`, of records.
+    n_patients, n_events : int
+        Whose score it is.
+    """
+
+    table: pd.DataFrame
+    explained: ExplainedScore
+    counts: pd.DataFrame
+    n_patients: int
+    n_events: int
+
+
+def one_network(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the held-out scores of one network a fold: the first repeat and the first seed.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Test rows of the predictions: ``record_id, repeat, fold, y_score``, and ``seed`` where there
+        are several.
+
+    Returns
+    -------
+    DataFrame
+        One row a record, ordered by record.
+    """
+    first = scores[scores["repeat"] == scores["repeat"].min()]
+    if "seed" in first:
+        first = first[first["seed"] == first["seed"].min()]
+    one = first.drop_duplicates("record_id")
+    return one.sort_values("record_id").reset_index(drop=True)
+
+
+def concepts_of_score(
+    scores: pd.DataFrame,
+    measurements: pd.DataFrame,
+    *,
+    covariates: pd.DataFrame | None = None,
+    settings: AssociationSettings | None = None,
+) -> ScoreConcepts:
+    """Return how the score of held-out patients goes together with measurements.
+
+    Parameters
+    ----------
+    scores : DataFrame, n_records rows
+        ``patient_id, repeat, fold, y_true, y_score``, one row a record, of `one_network`.
+    measurements : DataFrame, n_records rows
+        Of `ecg_measurements.measure_ecgs`, in the same order.
+    covariates : DataFrame, optional
+        Indexed by patient, numbers: what is held fixed besides the heart rate, such as age and sex.
+    settings : AssociationSettings, optional
+        Resamples and seed.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of rows differ.
+    """
+    if len(scores) != len(measurements):
+        raise ValueError(
+            f"measurements must have one row for each of the {len(scores)} scores, "
+            f"got {len(measurements)}. Measure the same records."
+        )
+    ids = scores["patient_id"].to_numpy()
+    given = pd.DataFrame({"score": within_fold_score(scores), "y_true": scores["y_true"]})
+    patients, measured = by_patient(given.astype(float), ids), by_patient(measurements, ids)
+    fixed = measured[["heart_rate_bpm"]]
+    if covariates is not None:
+        fixed = fixed.join(covariates.loc[measured.index].astype(float))
+    options = {"settings": settings}
+    return ScoreConcepts(
+        associations(patients["score"], measured, covariates=fixed, **options),
+        explained_by_measurements(patients["score"], measured, **options),
+        measured_counts(measurements),
+        len(patients),
+        int((patients["y_true"] == 1).sum()),
+    )
+
+
+def measurements_panel(found: ScoreConcepts, *, n_rows: int = 15, note: str = "") -> Panel:
+    """Draw the strongest associations of the score with measurements."""
+    n_shown = min(n_rows, found.table["measurement"].nunique())
+    figure, ax = plt.subplots(figsize=(8.6, 2.2 + 0.36 * n_shown), layout="constrained")
+    plot_associations(found.table, ax=ax, n_rows=n_rows, n_events=found.n_events, title=note)
+    caption = (
+        "Rank correlation of the score of held-out patients (logit, within the fold) with what is "
+        "measured in their ECGs, alone and given the covariates. An association says what goes "
+        f"together with the score, not what the network computes. {found.explained.sentence()}"
+    )
+    return figure, caption, found.table
+
+
+def neighbours_panel(
+    answers: ClinicalAnswers, record: pd.Series, row: int, note: str = ""
+) -> Panel:
+    """Draw one held-out patient beside the most alike training patients.
+
+    Parameters
+    ----------
+    answers : ClinicalAnswers
+        Of `clinical_checks.ask_networks`.
+    record : Series
+        The row of the explained records: ``record_id, y_true, y_score``.
+    row : int
+        Its position among them.
+    note : str
+        Above the figure.
+    """
+    table = answers.neighbours[answers.neighbours["record_id"] == record["record_id"]]
+    titles = [f"{record['record_id']} (risk {record['y_score']:.2f})\n{_outcome(record['y_true'])}"]
+    for near in table.itertuples():
+        outcome = _outcome(near.neighbour_y_true)
+        titles.append(f"{near.neighbour_record_id}\n{outcome}\ndistance {near.distance:.2f}")
+    beats = [answers.beats.beats_mv[row]]
+    beats += [answers.neighbour_beats[name] for name in table["neighbour_record_id"]]
+    figure = plot_neighbours(beats, answers.beats.seconds, titles, note=note)
+    n_events = int((table["neighbour_y_true"] == 1).sum())
+    caption = (
+        f"{n_events} of the {len(table)} nearest training patients had the event. Distance: "
+        f"{DISTANCE}; 95 % of training ECGs have a neighbour within "
+        f"{table['usual_distance'].iloc[0]:.2f}."
+    )
+    if table["is_outside_training_range"].iloc[0]:
+        caption += " This ECG is farther away than that: the network has seen none like it."
+    return figure, caption, table
+
+
+def replacements_panel(
+    answers: ClinicalAnswers, *, settings: AssociationSettings | None = None, note: str = ""
+) -> Panel:
+    """Draw how much the logit changes with waves replaced, and say it for the highest risk."""
+    table = change_table(answers.replacements, settings=settings)
+    figure, ax = plt.subplots(figsize=(8.6, 5.4), layout="constrained")
+    plot_replacements(table, ax=ax, title=note)
+    replaced = answers.replacements[answers.replacements["is_replaced"]]
+    change = (replaced["risk_after"] - replaced["risk"]).abs()
+    example = describe_change(replaced.loc[change.idxmax()]) if len(replaced) else ""
+    caption = (
+        "Mean size of the change of the logit when a part of the beat is replaced by the mean of "
+        f"training patients without the event. {ABOUT} Largest change: {example}"
+    )
+    return figure, caption, table
+
+
+def _outcome(y_true: float) -> str:
+    return "event" if y_true == 1 else "no event"

@@ -1,0 +1,228 @@
+"""The figures of the explanation notebook: each with its caption and the table it is drawn from.
+
+Every function returns figure, caption and table, for ``Artifacts.save_figure``.
+A map that failed its checks is hatched wherever it is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from explainability import beat_figures, patient_figures, shap_figures, share_figures
+from explainability.beats import group_mean_beats
+from explainability.delineation import WaveWindows, wave_windows
+from explainability.figure_style import mark_failed
+from explainability.input_shares import input_contributions, variance_shares
+from explainability.median_beats import BeatRules, MedianBeats, median_beats, sentence, window_spans
+from explainability.r_peaks import LEADS
+from explainability.shap_values import importance
+from explainability.wave_shares import WaveShares, share_table, wave_shares
+
+Panel = tuple[Figure, str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class BeatView:
+    """ECGs and maps of one ECG a patient or several, by wave and beat.
+
+    Attributes
+    ----------
+    ecg : array of shape (n_records, n_samples, 12)
+        In mV.
+    maps : mapping of str to array of shape (n_records, n_samples[, 12])
+        Method to maps.
+    records : DataFrame
+        ``record_id, patient_id, group``, one row a record.
+    windows : WaveWindows
+    beats : MedianBeats
+        Its `maps` hold the methods and, as shares of beats, the windows.
+    failed : mapping of str to str
+        Method to the reason why its map is not to be believed.
+    """
+
+    ecg: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    records: pd.DataFrame
+    windows: WaveWindows
+    beats: MedianBeats
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """Where the waves lie around R in most beats, in seconds."""
+        windows = {name: self.beats.maps[name] for name in self.windows.masks}
+        return window_spans(windows, self.beats.seconds)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a record: beats used, how waves were found, intervals."""
+        columns = self.windows.table.drop(columns="n_beats")
+        ids = self.records[["record_id", "patient_id"]].reset_index(drop=True)
+        return pd.concat([ids, self.beats.table, columns], axis=1)
+
+    def sentence(self) -> str:
+        """Return in words which beats were used and how the waves were found."""
+        found = self.windows.n_by_method
+        words = ", ".join(f"{method} in {n}" for method, n in found.items())
+        return f"{sentence(self.beats.table)} Waves by record: {words}."
+
+    def shares(self, name: str) -> WaveShares:
+        """Return the shares of a method by lead and wave."""
+        ids = self.records["patient_id"].to_numpy()
+        return wave_shares(self.maps[name], self.ecg, self.windows.masks, ids)
+
+
+def look_at_beats(
+    ecg: np.ndarray,
+    maps: Mapping[str, np.ndarray],
+    records: pd.DataFrame,
+    rate_hz: float,
+    *,
+    failed: Mapping[str, str] | None = None,
+    rules: BeatRules | None = None,
+) -> BeatView:
+    """Find waves and beats of ECGs, and line maps up on the beats that are alike.
+
+    Parameters
+    ----------
+    ecg, maps, records, failed
+        As in `BeatView`.
+    rate_hz : float
+        Sampling rate of ECGs and maps.
+    rules : BeatRules, optional
+        Which beats count.
+    """
+    windows = wave_windows(ecg, rate_hz)
+    together = {**maps, **windows.masks}
+    beats = median_beats(ecg, windows.r_peaks, rate_hz, maps=together, rules=rules)
+    return BeatView(ecg, maps, records, windows, beats, failed or {})
+
+
+def median_beat(view: BeatView, name: str) -> Panel:
+    """Draw the median beat of each lead coloured by a map with leads, with the shares of waves."""
+    ids = view.records["patient_id"]
+    everyone = np.full(len(ids), "all")
+    beat = group_mean_beats(view.beats.ecg, everyone, ids)[0]
+    mean = group_mean_beats(view.beats.maps[name], everyone, ids)[0].mean
+    shares = view.shares(name)
+    figure = beat_figures.plot_median_beats(
+        beat.mean,
+        mean,
+        view.beats.seconds,
+        spans=view.spans,
+        shares=shares.attribution.mean(axis=0),
+        title=f"{name}: mean over {beat.n_patients} patients ({beat.n_records} ECGs)",
+    )
+    caption = f"Median beat of each lead, coloured by {name}. {view.sentence()}"
+    return _hatched(figure, view, name), caption, view.table
+
+
+def group_leads(view: BeatView, name: str, *, leads: Sequence[str] = ("II", "V2", "V5")) -> Panel:
+    """Draw mean beats and mean maps of the groups of risk, with bands over patients."""
+    groups = (view.records["group"], view.records["patient_id"])
+    means = group_mean_beats(view.beats.maps[name], *groups)
+    figure = beat_figures.plot_group_leads(
+        group_mean_beats(view.beats.ecg, *groups),
+        means,
+        view.beats.seconds,
+        leads=leads,
+        spans=view.spans,
+        map_label=f"mean map\n({name})",
+    )
+    parts = []
+    for group in means:
+        columns = (
+            {f"{part}_{lead}": getattr(group, part)[:, LEADS.index(lead)] for lead in leads
+             for part in ("mean", "low", "high")}
+            if group.mean.ndim == 2
+            else {part: getattr(group, part) for part in ("mean", "low", "high")}
+        )  # fmt: skip
+        seconds = {"group": group.group, "seconds": view.beats.seconds}
+        parts.append(pd.DataFrame({**seconds, **columns}).assign(n_patients=group.n_patients))
+    caption = f"Mean beat and mean {name} of the groups of risk. {view.sentence()}"
+    return _hatched(figure, view, name), caption, pd.concat(parts, ignore_index=True)
+
+
+def leads_and_waves(view: BeatView, name: str) -> Panel:
+    """Draw the table of leads and waves, beside what the ECG's amplitude would give."""
+    shares = view.shares(name)
+    table = share_table(shares)
+    has_leads = len(shares.leads) > 1
+    figure = Figure(figsize=(8.0, 6.4 if has_leads else 2.6), layout="constrained")
+    share_figures.plot_share_table(table, ax=figure.subplots(), title=name)
+    caption = (
+        f"Share of |{name}| by {'lead and ' * has_leads}wave in %, in brackets the share of the "
+        "ECG's own amplitude: where they agree, the map may merely follow the deflections. "
+        f"Waves by record: {view.windows.n_by_method}."
+    )
+    return _hatched(figure, view, name), caption, table
+
+
+def beeswarm(shap: pd.DataFrame, labels: Mapping[str, str]) -> Panel:
+    """Draw every patient's Shapley values of the covariates."""
+    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+    shap_figures.plot_shap_beeswarm(shap, ax=figure.subplots(), labels=labels)
+    return figure, "Shapley values of the covariates of held-out patients, given their ECG.", shap
+
+
+def waterfalls(shap: pd.DataFrame, record_ids: Sequence[str], labels: Mapping[str, str]) -> Panel:
+    """Draw how the covariates lead to the logit of each of some ECGs."""
+    n = len(record_ids)
+    figure = Figure(figsize=(7.0, 4.4 * n), layout="constrained")
+    for record_id, ax in zip(record_ids, figure.subplots(n, 1, squeeze=False)[:, 0], strict=True):
+        patient_figures.plot_shap_waterfall(shap, record_id, ax=ax, labels=labels)
+    caption = "From the mean of background patients with this ECG to this patient's logit."
+    return figure, caption, shap[shap["record_id"].isin(record_ids)]
+
+
+def dependence(shap: pd.DataFrame, labels: Mapping[str, str], *, n_covariates: int = 6) -> Panel:
+    """Draw value against Shapley value of the covariates with the largest effect."""
+    names = importance(shap)["covariate"].head(n_covariates).tolist()
+    n_rows = -(-len(names) // 3)
+    figure = Figure(figsize=(11.0, 3.4 * n_rows), layout="constrained")
+    axes = figure.subplots(n_rows, 3, squeeze=False).ravel()
+    for name, ax in zip(names, axes, strict=False):
+        patient_figures.plot_shap_dependence(shap, name, ax=ax, label=labels.get(name, name))
+    for ax in axes[len(names) :]:
+        ax.set_axis_off()
+    caption = (
+        "Value of a covariate against its Shapley value, one point a patient; grey strip: missing."
+    )
+    return figure, caption, shap[shap["covariate"].isin(names)]
+
+
+def ecg_against_covariates(
+    ecg_map: np.ndarray, attribution_sum: np.ndarray, records: pd.DataFrame
+) -> Panel:
+    """Draw what the ECG and what the covariates give to each patient's logit.
+
+    Parameters
+    ----------
+    ecg_map : array of shape (n_records, n_samples, 12)
+        Integrated gradients of the ECG.
+    attribution_sum : array of shape (n_records,)
+        Sum over both inputs.
+    records : DataFrame
+        ``patient_id, y_true``.
+    """
+    contributions = input_contributions(ecg_map, attribution_sum, records["patient_id"].to_numpy())
+    shares = variance_shares(contributions)
+    outcome = records.groupby("patient_id")["y_true"].max().to_dict()
+    figure = Figure(figsize=(6.6, 4.8), layout="constrained")
+    patient_figures.plot_input_contributions(
+        contributions, shares, ax=figure.subplots(), y_true=outcome
+    )
+    caption = (
+        "Contributions to the logit by integrated gradients, against the mean patient. Shares of "
+        "the variance of the logit between patients, with 95 % bootstrap intervals over patients."
+    )
+    return figure, caption, contributions
+
+
+def _hatched(figure: Figure, view: BeatView, name: str) -> Figure:
+    return mark_failed(figure, view.failed[name]) if view.failed.get(name) else figure
