@@ -139,7 +139,8 @@ class CardSettings:
         IEC 60601-2-25 allows an electrocardiograph by itself, and a third of a line's width on
         paper.
     shift_seconds : float
-        One large box of the paper.
+        About one large box of the paper; brought to whole steps of the network's coarsest layer,
+        since a map that is one value every third of a second cannot follow a fifth.
     seed : int
         Of all that is drawn.
     """

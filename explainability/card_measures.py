@@ -32,6 +32,7 @@ from explainability.replacement import (
     replacement_curves,
     segment_means,
 )
+from explainability.resolution import samples_a_step
 from explainability.sanity_checks import shifted_window_null
 from explainability.scores import score_function
 from explainability.weight_randomisation import randomise_weights, weighted_layers
@@ -72,7 +73,7 @@ def measure_maps(
     Notes
     -----
     A record takes the maps of its own network, of ``len(depths) * n_draws`` with random weights,
-    of each peer, of ``n_draws`` with noise, and of one shift in time: ten in all by default.
+    of each peer, of ``n_draws`` with noise, and of two shifts in time: eleven in all by default.
     """
     settings = settings or CardSettings()
     values = RecordValues(data.records)
@@ -186,12 +187,15 @@ class FoldMaps:
             theirs = self._maps_of(model, ecg + noise.astype(ecg.dtype))
             changes.append(relative_change(self.maps, theirs))
         self.values.add("noise", self.rows, np.max(changes, axis=0))
-        n_shift = max(1, round(self.settings.shift_seconds * rate_hz))
-        n_edge = min(n_shift + round(_EDGE_SECONDS * rate_hz), ecg.shape[1] // 4)
-        inner = slice(n_edge, ecg.shape[1] - n_edge)
-        theirs = self._maps_of(model, np.roll(ecg, n_shift, axis=1))[:, inner]
-        moved = np.roll(self.maps, n_shift, axis=1)[:, inner]
-        self.values.add("time_shift", self.rows, relative_change(moved, theirs))
+        # Whole steps of the network, and half a step more, where its strides take other samples.
+        step = samples_a_step(model)
+        whole = step * max(1, round(self.settings.shift_seconds * rate_hz / step))
+        for name, n_shift in (("time_shift", whole), ("part_shift", whole + step // 2)):
+            n_edge = min(n_shift + round(_EDGE_SECONDS * rate_hz), ecg.shape[1] // 4)
+            inner = slice(n_edge, ecg.shape[1] - n_edge)
+            theirs = self._maps_of(model, np.roll(ecg, n_shift, axis=1))[:, inner]
+            moved = np.roll(self.maps, n_shift, axis=1)[:, inner]
+            self.values.add(name, self.rows, relative_change(moved, theirs))
 
     def _replace(self, model: keras.Model) -> None:
         settings = self.settings

@@ -179,6 +179,13 @@ CHECKS: tuple[Check, ...] = (
         "0.5: half of the map's size", YEH,
     ),
     Check(
+        "part_shift",
+        "Does it do so too when the ECG is shifted by half a step of the network more?",
+        0.5, "below", REPORTED, "relative change",
+        "0.5: half of the map's size; strides that skip samples cannot follow a part of a step "
+        "(Zhang 2019, arXiv:1904.11486)", YEH,
+    ),
+    Check(
         "size",
         "Does it show more than how large the deflections are?",
         0.71, "below", NECESSARY, "correlation",

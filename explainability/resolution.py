@@ -100,6 +100,14 @@ def map_resolution(model: keras.Model, layer_name: str, *, rate_hz: float) -> Ma
     )
 
 
+def samples_a_step(model: keras.Model) -> int:
+    """Return the samples between neighbouring values of the coarsest layer, 1 where not known.
+
+    Shifted by a multiple of it, an ECG goes through the strides of the network as before.
+    """
+    return max((jump for _, jump in _receptive_fields(model).values()), default=1)
+
+
 def _receptive_fields(model: keras.Model) -> dict[int, tuple[int, int]]:
     """Map tensors (by id) to (field in samples, jump in samples) where both are known."""
     fields: dict[int, tuple[int, int]] = {}
