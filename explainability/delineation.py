@@ -79,7 +79,7 @@ class WaveWindows:
     @property
     def n_by_method(self) -> dict[str, int]:
         """Records by method, for a caption."""
-        return self.table["method"].value_counts().to_dict()
+        return {str(name): int(n) for name, n in self.table["method"].value_counts().items()}
 
 
 def wave_windows(ecg: np.ndarray, rate_hz: float) -> WaveWindows:
@@ -313,7 +313,7 @@ def _describe(found: Delineation, rate_hz: float) -> dict[str, object]:
         "qt_ms": offset[:, 2] - onset[:, 1],
     }
     is_done = found.method == DELINEATED
-    if np.mean(np.isfinite(onset[:, 0])) < _FOUND_SHARE:  # a few chance P waves are no PR interval
+    if n_found[0] < _FOUND_SHARE * len(onset):  # a few chance P waves are no PR interval
         lengths["pr_ms"] = np.full(len(onset), np.nan)
     rr = np.diff(found.r_peaks) / rate_hz
     return {
