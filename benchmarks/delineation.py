@@ -160,7 +160,9 @@ def table_of(result: Result, way: Way) -> pd.DataFrame:
         for name, total in (("sensitivity", "n_marked"), ("predictive value", "n_found")):
             statistic = ratio_statistic(part["n_matched"], part[total])
             of = bootstrap_interval(statistic, np.arange(len(part)), plan=PLAN)
-            row[name] = f"{of.estimate:.3f} ({of.ci_low:.3f} to {of.ci_high:.3f})"
+            has_interval = np.isfinite(of.ci_low)
+            words = f"{of.ci_low:.3f} to {of.ci_high:.3f}" if has_interval else "no interval"
+            row[name] = f"{of.estimate:.3f} ({words})"
         for point, error in zip(POINTS, result.errors[str(wave)].T, strict=True):
             error = error[np.isfinite(error)]
             spread = f"{error.mean():+.0f} ± {error.std(ddof=1):.0f}"
