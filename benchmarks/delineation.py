@@ -47,7 +47,7 @@ POINTS = ("onset", "peak", "offset")
 def lead_marks(path: Path, lead: str) -> dict[str, np.ndarray]:
     """Return onset, peak and offset in seconds of each wave marked in one lead, (n, 3)."""
     marks = wfdb.rdann(str(path.with_suffix("")), lead.lower())
-    symbols = ["", *marks.symbol, ""]
+    symbols = ["", *(marks.symbol or ()), ""]
     seconds = np.r_[np.nan, marks.sample / MARKS_HZ, np.nan]
     found: dict[str, list] = {name: [] for name in WAVES}
     for i, symbol in enumerate(symbols):
@@ -160,11 +160,13 @@ def table_of(result: Result, way: Way) -> pd.DataFrame:
         for name, total in (("sensitivity", "n_marked"), ("predictive value", "n_found")):
             statistic = ratio_statistic(part["n_matched"], part[total])
             of = bootstrap_interval(statistic, np.arange(len(part)), plan=PLAN)
-            row[name] = f"{of.estimate:.3f} ({of.ci_low:.3f} to {of.ci_high:.3f})"
+            has_interval = np.isfinite(of.ci_low)
+            words = f"{of.ci_low:.3f} to {of.ci_high:.3f}" if has_interval else "no interval"
+            row[name] = f"{of.estimate:.3f} ({words})"
         for point, error in zip(POINTS, result.errors[str(wave)].T, strict=True):
             error = error[np.isfinite(error)]
-            row[point] = f"{error.mean():+.0f} ± {error.std(ddof=1):.0f}; "
-            row[point] += f"{np.median(np.abs(error)):.0f}"
+            spread = f"{error.mean():+.0f} ± {error.std(ddof=1):.0f}"
+            row[f"{point}, ms"] = f"{spread}; {np.median(np.abs(error)):.0f}"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -199,7 +201,7 @@ def write_between(text: str, name: str, table: str) -> str:
 
 def main() -> None:
     """Print one line a figure and write the tables into the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--choice", action="store_true", help="compare the methods (slow) instead")
     options = parser.parse_args()
     folder = Path(os.environ.get("ECG_DATA_ROOT", "")) / "ludb" / "data"

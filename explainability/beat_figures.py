@@ -219,10 +219,10 @@ def _draw_coloured(
     """Draw a line whose pieces have the colour, and are as thick, as the weights say."""
     points = np.column_stack([seconds, values])
     middle = (weights[1:] + weights[:-1]) / 2
-    widths = 1.0 + 2.5 * np.abs(norm(middle) * 2 - 1)
+    widths = 1.0 + 2.5 * np.abs(middle) / float(norm.vmax or 1.0)
     pieces = np.stack([points[:-1], points[1:]], axis=1)
     lines = LineCollection(
-        list(pieces), array=middle, cmap=TRACE_COLOURS, norm=norm, linewidths=widths.filled(1.0)
+        list(pieces), array=middle, cmap=TRACE_COLOURS, norm=norm, linewidths=widths
     )
     lines.set_capstyle("round")
     ax.add_collection(lines)
