@@ -140,9 +140,10 @@ def measurements_panel(found: ScoreConcepts, *, n_rows: int = 15, note: str = ""
     n_shown = min(n_rows, found.table["measurement"].nunique())
     figure, ax = plt.subplots(figsize=(8.6, 2.2 + 0.36 * n_shown), layout="constrained")
     plot_associations(found.table, ax=ax, n_rows=n_rows, n_events=found.n_events, title=note)
+    given = max(found.table["adjusted_for"], key=len) or "nothing"
     caption = (
         "Rank correlation of the score of held-out patients (logit, within the fold) with what is "
-        "measured in their ECGs, alone and given the covariates. An association says what goes "
+        f"measured in their ECGs, alone and given {given}. An association says what goes "
         f"together with the score, not what the network computes. {found.explained.sentence()}"
     )
     return figure, caption, found.table

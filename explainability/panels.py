@@ -142,13 +142,15 @@ def paper(figure: Figure, view: BeatView, name: str, row: int) -> Panel:
 def of_beats(view: BeatView) -> dict[str, Panel]:
     """Return the figures of the average beat: all leads, and the groups of risk by each map."""
     with_leads = [name for name, maps in view.maps.items() if maps.ndim == 3]
-    found = {f"2_median_beat_{_file(name)}": median_beat(view, name) for name in with_leads}
-    return found | {f"3_groups_{_file(name)}": group_leads(view, name) for name in view.maps}
+    found = {f"2_median_beat_{file_name(name)}": median_beat(view, name) for name in with_leads}
+    return found | {f"3_groups_{file_name(name)}": group_leads(view, name) for name in view.maps}
 
 
 def of_shares(view: BeatView) -> dict[str, Panel]:
     """Return the figure of leads and waves of each map."""
-    return {f"4_leads_and_waves_{_file(name)}": leads_and_waves(view, name) for name in view.maps}
+    return {
+        f"4_leads_and_waves_{file_name(name)}": leads_and_waves(view, name) for name in view.maps
+    }
 
 
 def of_covariates(
@@ -174,7 +176,8 @@ def of_covariates(
     }
 
 
-def _file(name: str) -> str:
+def file_name(name: str) -> str:
+    """Return a method's name as part of a file's: ``grad_cam``."""
     return name.lower().replace(" ", "_").replace("-", "_")
 
 
