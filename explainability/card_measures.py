@@ -79,10 +79,11 @@ def measure_maps(
     values = RecordValues(data.records)
     table = data.records.reset_index(drop=True)
     peers, maps = data.peer_rows(), [np.zeros(0)] * len(table)
+    randomised: keras.Model | None = None  # one copy takes the weights of fold after fold
     for key, part in table.groupby(KEYS):
         rows = part.index.to_numpy()
         fold = FoldMaps(data, method, settings, rows, values)
-        fold.explain(load_network(*key))
+        randomised = fold.explain(load_network(*key), randomised)
         for peer_key, peer in peers[peers["row"].isin(rows)].groupby(KEYS):
             kind = "seed" if peer_key[:2] == key[:2] else "repeat"
             place = np.searchsorted(rows, np.sort(peer["row"].to_numpy()))
@@ -132,13 +133,17 @@ class FoldMaps:
         self.rng = np.random.default_rng([settings.seed, int(rows[0])])
         self.maps = np.zeros(0)
 
-    def explain(self, model: keras.Model) -> None:
-        """Make the maps and measure all that needs no other trained network."""
+    def explain(self, model: keras.Model, randomised: keras.Model | None) -> keras.Model:
+        """Make the maps and measure all that needs no other trained network.
+
+        `randomised` is the copy that another fold has used, and is returned for the next.
+        """
         self.maps = self.method.explain(model, self.inputs)
         self._follow_the_signal()
-        self._randomise(model)
+        randomised = self._randomise(model, randomised)
         self._disturb(model)
         self._replace(model)
+        return randomised
 
     def compare_with_peer(self, model: keras.Model, kind: str, place: np.ndarray) -> None:
         """Compare with another network's maps of the fold's records at `place`."""
@@ -161,8 +166,8 @@ class FoldMaps:
             self.values.add("planted_truth", self.rows, enrichment)
             self.values.add("planted_above_size", self.rows, above_size)
 
-    def _randomise(self, model: keras.Model) -> None:
-        n_layers, other = len(weighted_layers(model)), None
+    def _randomise(self, model: keras.Model, other: keras.Model | None) -> keras.Model:
+        n_layers = len(weighted_layers(model))
         for depth in sorted(self.settings.depths):
             alike, floor = [], []
             for draw in range(self.settings.n_draws):
@@ -178,6 +183,8 @@ class FoldMaps:
             if depth == 1.0:
                 self.values.add("random_weights", self.rows, np.mean(alike, axis=0))
                 self.values.add("random_weights_floor", self.rows, np.mean(floor, axis=0))
+        assert other is not None  # settings.depths is never empty
+        return other
 
     def _disturb(self, model: keras.Model) -> None:
         ecg, rate_hz = self.inputs[ECG_INPUT], self.data.rate_hz
