@@ -10,6 +10,7 @@ import pytest
 
 from explainability.attribution import grad_cam, grad_cam_plus_plus, smooth_grad
 from explainability.methods import MethodSettings, attribute
+from explainability.reference import agreement_with_tf_keras_vis, tf_keras_vis_map
 
 LAYERS = ("conv2_block3_out", "conv5_block3_out")
 CAM = {
@@ -53,6 +54,33 @@ def test_class_activation_maps(vis, logit_model, make_inputs, layer):
     factor = np.exp(keras.ops.convert_to_numpy(logits(ecg)))
     assert ours.any()
     np.testing.assert_allclose(ours * factor, theirs, rtol=1e-3, atol=1e-7)
+
+
+def test_agreement_in_one_sentence(logit_model, make_inputs, monkeypatch):
+    model, inputs = logit_model[0], make_inputs(3)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words.startswith("Grad-CAM and tf-keras-vis: the maps of 3 ECGs differ by at most ")
+    assert float(words.split()[-5]) < 1e-4
+    ours = grad_cam(model, inputs, layer_name=LAYERS[0])
+    half = ours - 0.5 * ours.max() * (ours == ours.max())
+    monkeypatch.setattr("explainability.reference.tf_keras_vis_map", lambda *_, **__: half)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words.endswith("differ by at most 5.0e-01 of the largest value.")
+    monkeypatch.setattr("explainability.reference.grad_cam", lambda *_, **__: 0 * ours)
+    monkeypatch.setattr("explainability.reference.tf_keras_vis_map", lambda *_, **__: 0 * ours)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words.endswith("the maps of all 3 ECGs are empty in both.")
+
+
+def test_networks_with_covariates_are_not_compared(build_network, make_inputs):
+    model, inputs = build_network(n_covariates=2), make_inputs(2, 2)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words == (
+        "Grad-CAM was not compared with tf-keras-vis, which returns a false map for networks "
+        "with covariates."
+    )
+    with pytest.raises(ValueError, match="model must have one input, got 2"):
+        tf_keras_vis_map(model, inputs["ecg"], layer_name=LAYERS[0])
 
 
 @pytest.mark.filterwarnings("ignore")
