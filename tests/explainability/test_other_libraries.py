@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from explainability.attribution import grad_cam, grad_cam_plus_plus, smooth_grad
-from explainability.methods import MethodSettings, attribute
+from explainability.class_activation import cam_function, grad_cam, plus_plus_weights
+from explainability.methods import MethodSettings, attribute, map_function
 from explainability.reference import agreement_with_tf_keras_vis, tf_keras_vis_map
 
 LAYERS = ("conv2_block3_out", "conv5_block3_out")
@@ -49,7 +49,7 @@ def test_class_activation_maps(vis, logit_model, make_inputs, layer):
     assert ours.any()
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
     theirs = vis["++"](logits, clone=False)(first_column, ecg, penultimate_layer=layer, **CAM)
-    ours = grad_cam_plus_plus(model, ecg, layer_name=layer)
+    ours = cam_function(model, plus_plus_weights, layer_name=layer)({"ecg": ecg})
     # theirs carries the exponential of the logit, one factor a record
     factor = np.exp(keras.ops.convert_to_numpy(logits(ecg)))
     assert ours.any()
@@ -89,12 +89,14 @@ def test_gradients_smooth_and_plain(vis, logit_model, make_inputs):
     ecg = make_inputs(3)["ecg"]
     options = {"keepdims": True, "gradient_modifier": None, "normalize_map": False}
     theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
-    ours = smooth_grad(model, ecg, n_draws=1, noise_share=0.0)
+    plain = MethodSettings(100.0, n_draws=1, noise_share=0.0)
+    ours = map_function("smooth_grad", plain)(model, {"ecg": ecg})
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
     np.random.seed(0)  # noqa: NPY002
     options |= {"smooth_samples": 60, "smooth_noise": 0.1}
     theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
-    ours = smooth_grad(model, ecg, n_draws=60, noise_share=0.1, batch_size=3)
+    noisy = MethodSettings(100.0, n_draws=60, noise_share=0.1)
+    ours = map_function("smooth_grad", noisy)(model, {"ecg": ecg})
     assert np.corrcoef(ours.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.95
 
 
