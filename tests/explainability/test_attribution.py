@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import keras
 import numpy as np
 import pytest
@@ -136,30 +134,6 @@ def test_grad_cam_by_hand_after_average_pooling(build_network, make_inputs):
     assert found.shape == (5, 8)
     assert found.any()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
-
-
-def test_grad_cam_equals_tf_keras_vis(build_network, make_inputs):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports a retired SciPy name
-        from tf_keras_vis.gradcam import Gradcam
-
-    model, inputs = build_network(), make_inputs(6)
-    logit_model = keras.Model(model.inputs, model.get_layer("logit").output)
-    for layer in (LAYER, "conv2_block3_out"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs = Gradcam(logit_model, clone=False)(
-                lambda output: output[:, 0],
-                inputs["ecg"],
-                penultimate_layer=layer,
-                seek_penultimate_conv_layer=False,
-                expand_cam=False,
-                normalize_cam=False,
-            )
-        ours = grad_cam(model, inputs, layer_name=layer)
-        assert np.asarray(theirs).any()
-        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
-        assert np.corrcoef(ours.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.999
 
 
 def test_grad_cam_finds_a_planted_burst_and_not_the_decoy():
