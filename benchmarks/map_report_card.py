@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from data_processing.covariates import encode_covariates
-from data_processing.synthetic import planted_mask
+from data_processing.synthetic import planted_in
 from explainability.beats import beat_window_mask
 from explainability.card_data import CardData
 from explainability.card_figures import card_panel
@@ -27,10 +27,8 @@ from explainability.card_methods import card_methods
 from explainability.held_out import choose_records
 from explainability.r_peaks import detect_r_peaks
 from explainability.report_card import map_verdict, report_card
-from models_training.bundle import load_card
 from models_training.fold_models import FoldModels
-from models_training.inputs import TrainingData
-from models_training.shuffled_labels import settings_of_card, shuffled_label_networks
+from models_training.shuffled_labels import networks_of_run
 from workflow.artifacts import Artifacts
 
 
@@ -52,33 +50,19 @@ def held_out_ecgs(
     peaks = [detect_r_peaks(signal, rate_hz).r_peaks for signal in ecg]
     n = ecg.shape[1]
     qrs = np.stack([beat_window_mask(found, rate_hz, n, name="QRS") for found in peaks])
-    planted = None
-    if signs := visible_signs(dataset):
-        options = {"signatures": signs, "with_mirror_leads": True}
-        planted = np.stack(
-            [planted_mask(f / rate_hz, rate_hz=rate_hz, n_samples=n, **options) for f in peaks]
-        )
+    planted = planted_in(dataset.get("truth"), peaks, rate_hz, n)
     return CardData(chosen, inputs, rate_hz, qrs, planted)
-
-
-def visible_signs(dataset: dict) -> tuple[str, ...]:
-    """Return the planted signs of conducted beats that the rate shows; none in real ECGs."""
-    windows = (dataset.get("truth") or {}).get("planted_windows", [])
-    rate_hz = dataset["rate_hz"]
-    signs = [w for w in windows if w["beats"] == "conducted" and w["minimum_rate_hz"] <= rate_hz]
-    return tuple(sign["signature"] for sign in signs)
 
 
 def shuffled(run: Artifacts, variant: str, n_epochs: int):
     """Return the trainer of networks on shuffled outcomes; None for no epochs."""
-    if not n_epochs:
-        return None
-    patients = run.read_table("patients")
+    records, patients = run.read_table("records"), run.read_table("patients")
     names = run.read_document("training", variant)["covariate_names"]
     encoded = encode_covariates(patients, run.read_document("dataset")["covariates"])[names]
-    data = TrainingData(run.signals(), run.read_table("records"), patients, encoded)
-    settings = settings_of_card(load_card(run.path("02_models") / variant))
-    return shuffled_label_networks(data, run.read_table("splits"), settings, n_epochs=n_epochs)
+    cohort = (run.signals(), records, patients, encoded)
+    return networks_of_run(
+        run.path("02_models") / variant, cohort, run.read_table("splits"), n_epochs
+    )
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from data_processing.synthetic_files import (
 from data_processing.synthetic_oracle import oracle_auroc, status_at_horizon
 from data_processing.synthetic_patients import EVENT_TYPES, LGE_PATTERNS, simulate_patients
 from data_processing.synthetic_settings import SYNTHETIC_LABEL, SyntheticSettings
-from data_processing.synthetic_truth import planted_mask, planted_windows
+from data_processing.synthetic_truth import planted_in, planted_mask, planted_windows
 
 __all__ = [
     "ECG_COLUMNS",
@@ -54,6 +54,7 @@ __all__ = [
     "draw_ecg_table",
     "hospital_patients",
     "oracle_auroc",
+    "planted_in",
     "planted_mask",
     "planted_windows",
     "simulate_ecgs",

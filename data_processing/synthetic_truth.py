@@ -8,7 +8,9 @@ variance of the log hazard that the ECG explains, and the sampling rate it needs
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -202,3 +204,34 @@ def planted_mask(
         leads = sign.visible_leads if with_mirror_leads else sign.leads
         mask[np.ix_(inside, [LEADS.index(lead) for lead in leads])] = True
     return mask
+
+
+def planted_in(
+    truth: Mapping[str, Any] | None,
+    r_peaks: Sequence[np.ndarray],
+    rate_hz: float,
+    n_samples: int,
+) -> np.ndarray | None:
+    """Mark what was planted in some ECGs and can be seen at their rate; None where nothing was.
+
+    Parameters
+    ----------
+    truth : mapping or None
+        ``truth`` of ``dataset.json``; None in real cohorts.
+    r_peaks : sequence of int arrays, one a record
+        Samples of the R peaks that were found; premature beats are taken for conducted ones.
+    rate_hz, n_samples
+        Of the ECGs.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_records, n_samples, 12), or None
+        With the mirror images in other limb leads. None also where the planted effect is 0.
+    """
+    if not truth or not truth["settings"]["effect_size"]:
+        return None
+    seen = [w for w in truth["planted_windows"] if w["minimum_rate_hz"] <= rate_hz]
+    names = tuple(window["signature"] for window in seen if window["beats"] == "conducted")
+    options = {"rate_hz": rate_hz, "n_samples": n_samples, "with_mirror_leads": True}
+    masks = [planted_mask(peaks / rate_hz, signatures=names, **options) for peaks in r_peaks]
+    return np.stack(masks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -102,6 +102,16 @@ class CardData:
                 "peers must be networks that had not seen the patient, got "
                 f"{int(is_leak.sum())} of another fold of the same repeat. Pass test rows only."
             )
+
+    def of_rows(self, rows: np.ndarray) -> CardData:
+        """Return the same of some of the records."""
+        return replace(
+            self,
+            records=self.records.iloc[rows].reset_index(drop=True),
+            inputs={name: np.asarray(values)[rows] for name, values in self.inputs.items()},
+            qrs=self.qrs[rows],
+            planted=None if self.planted is None else self.planted[rows],
+        )
 
     def peer_rows(self) -> pd.DataFrame:
         """Return the peers of the records, with ``row`` and the ``own_`` network of each."""

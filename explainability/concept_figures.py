@@ -44,7 +44,9 @@ def plot_associations(
     names = list(leading.loc[order, "measurement"])
     series = [("alone", table[~is_adjusted], COLOURS[5], 0.16, "o")]
     if is_adjusted.any():
-        text = "given " + max(table.loc[is_adjusted, "adjusted_for"], key=len)
+        given = max(table.loc[is_adjusted, "adjusted_for"], key=len)
+        n_given = given.count(",") + 1
+        text = f"given {given}" if n_given < 3 else f"given heart rate and {n_given - 1} covariates"
         series.append((text, table[is_adjusted], COLOURS[0], -0.16, "s"))
     for label, rows, colour, shift, marker in series:
         shown = rows.set_index("measurement").reindex(names)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from explainability.clinical_checks import ClinicalAnswers
+from explainability.clinical_checks import ClinicalAnswers, FoldAccess, ask_networks
 from explainability.concept_figures import plot_associations, plot_replacements
 from explainability.concepts import (
     AssociationSettings,
@@ -17,15 +18,21 @@ from explainability.concepts import (
     within_fold_score,
 )
 from explainability.counterfactual import ABOUT, change_table, describe_change
-from explainability.ecg_measurements import measured_counts
+from explainability.ecg_measurements import measure_ecgs, measured_counts
 from explainability.explained_variance import ExplainedScore, explained_by_measurements
 from explainability.neighbours import DISTANCE, plot_neighbours
+from explainability.record_beats import find_beats
 
 __all__ = [
+    "ClinicalAnswers",
+    "FoldAccess",
     "ScoreConcepts",
+    "ask_networks",
     "concepts_of_score",
+    "measure",
     "measurements_panel",
     "neighbours_panel",
+    "of_answers",
     "one_network",
     "replacements_panel",
 ]
@@ -54,6 +61,11 @@ class ScoreConcepts:
     counts: pd.DataFrame
     n_patients: int
     n_events: int
+
+
+def measure(ecg: np.ndarray, rate_hz: float) -> pd.DataFrame:
+    """Return the clinical measurements of ECGs (n_records, n_samples, 12) in mV, a row each."""
+    return measure_ecgs(find_beats(ecg, rate_hz))
 
 
 def one_network(scores: pd.DataFrame) -> pd.DataFrame:
@@ -128,9 +140,10 @@ def measurements_panel(found: ScoreConcepts, *, n_rows: int = 15, note: str = ""
     n_shown = min(n_rows, found.table["measurement"].nunique())
     figure, ax = plt.subplots(figsize=(8.6, 2.2 + 0.36 * n_shown), layout="constrained")
     plot_associations(found.table, ax=ax, n_rows=n_rows, n_events=found.n_events, title=note)
+    given = max(found.table["adjusted_for"], key=len) or "nothing"
     caption = (
         "Rank correlation of the score of held-out patients (logit, within the fold) with what is "
-        "measured in their ECGs, alone and given the covariates. An association says what goes "
+        f"measured in their ECGs, alone and given {given}. An association says what goes "
         f"together with the score, not what the network computes. {found.explained.sentence()}"
     )
     return figure, caption, found.table
@@ -186,6 +199,23 @@ def replacements_panel(
         f"training patients without the event. {ABOUT} Largest change: {example}"
     )
     return figure, caption, table
+
+
+def of_answers(answers: ClinicalAnswers, records: pd.DataFrame) -> dict[str, Panel]:
+    """Return the figures of replaced waves, and of the neighbours of highest and lowest risk.
+
+    Parameters
+    ----------
+    answers : ClinicalAnswers
+        Of `clinical_checks.ask_networks`.
+    records : DataFrame
+        ``record_id, y_true, y_score``, highest risk first, as they were asked.
+    """
+    found = {"7_replaced_waves": replacements_panel(answers)}
+    for row in (0, len(records) - 1):
+        panel = neighbours_panel(answers, records.iloc[row], row)
+        found[f"8_neighbours_{row:03d}"] = panel
+    return found
 
 
 def _outcome(y_true: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,6 +46,20 @@ class HeldOutSettings:
     seed: int = 0
     methods: Sequence[str] = ("grad_cam", "integrated_gradients")
     windows: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def declared(
+        cls,
+        rate_hz: float,
+        covariate_names: Sequence[str],
+        *,
+        gradcam_layer: str,
+        n_steps: int,
+        seed: int,
+        **_: Any,
+    ) -> HeldOutSettings:
+        """Return the settings of a notebook's parameters; what others need is ignored."""
+        return cls(gradcam_layer, rate_hz, n_steps, covariate_names, seed)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """What the ECG and what the covariates give to the logit, patient by patient.
 
-Integrated gradients share out the change of the logit from the baseline (a flat ECG, covariates at
-their own baseline) among all inputs. How much the ECG gives *to everybody* depends on that baseline
-and says little. What differs between patients does not: the variance of the logit is shared out.
+With a patient's own ECG and the covariates of background patients the network gives a mean logit:
+that is the ECG's part. The Shapley values of the patient's own covariates add up to the rest. What
+both give *to everybody* depends on the background and says little; what differs between patients
+does not: the variance of the logit is shared out.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,46 +14,28 @@ import pandas as pd
 INPUTS = ("ecg", "covariates")
 
 
-def input_contributions(
-    ecg_map: np.ndarray, attribution_sum: np.ndarray, patient_ids: Sequence[str] | np.ndarray
-) -> pd.DataFrame:
+def input_contributions(shap: pd.DataFrame) -> pd.DataFrame:
     """Return the contributions of the two inputs to each patient's logit.
 
     Parameters
     ----------
-    ecg_map : array of shape (n_records, n_samples, n_leads)
-        Integrated gradients of the ECG, in logits.
-    attribution_sum : array of shape (n_records,)
-        Sum over both inputs, from the table of `integrated_gradients`.
-    patient_ids : sequence of str, shape (n_records,)
-        A patient's records are averaged.
+    shap : DataFrame
+        Of `shap_values.explain_covariates`: ``record_id, patient_id, base_value, shap_logit``. A
+        patient's records are averaged.
 
     Returns
     -------
     DataFrame
         ``patient_id, ecg_logit, covariates_logit, ecg_share_percent, n_records``: against the mean
         patient of the table, so both columns have the mean 0. The share is |ecg| / (|ecg| +
-        |covariates|), NaN where both are 0.
-
-    Raises
-    ------
-    ValueError
-        If lengths differ.
+        |covariates|), NaN where both are 0. What ECG and covariates do together only counts as the
+        covariates'.
     """
-    if not len(ecg_map) == len(attribution_sum) == len(patient_ids):
-        raise ValueError(
-            f"ecg_map, attribution_sum and patient_ids must hold the same records, got "
-            f"{len(ecg_map)}, {len(attribution_sum)} and {len(patient_ids)}. Select the same rows."
-        )
-    ecg = np.asarray(ecg_map).sum(axis=(1, 2), dtype=np.float64)
-    frame = pd.DataFrame(
-        {
-            "patient_id": np.asarray(patient_ids),
-            "ecg_logit": ecg,
-            "covariates_logit": np.asarray(attribution_sum, dtype=np.float64) - ecg,
-        }
+    keys = ["patient_id", "record_id"]
+    records = shap.groupby(keys, sort=False).agg(
+        ecg_logit=("base_value", "first"), covariates_logit=("shap_logit", "sum")
     )
-    grouped = frame.groupby("patient_id", sort=False)
+    grouped = records.groupby("patient_id", sort=False)
     means = grouped.mean() - grouped.mean().mean()
     size = means.abs()
     total = size.sum(axis=1)

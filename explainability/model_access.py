@@ -6,8 +6,9 @@ millivolts and, in two-input networks, ``covariates`` (columns) with NaN for mis
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -16,6 +17,10 @@ ECG_INPUT = "ecg"
 COVARIATE_INPUT = "covariates"
 
 Inputs = Mapping[str, np.ndarray]
+
+
+_CUTS: MutableMapping[keras.Model, dict[tuple[str, str], tuple[keras.Model, ...]]]
+_CUTS = WeakKeyDictionary()  # see `split_at_layer`
 
 
 def input_names(model: keras.Model) -> list[str]:
@@ -158,11 +163,15 @@ def private_copy(model: keras.Model) -> keras.Model:
     original then can't be saved any more ("could not find node key"). So graphs are cut on a copy.
     """
     copy = type(model).from_config(model.get_config())
+    _take_weights(copy, model)
+    return copy
+
+
+def _take_weights(copy: keras.Model, model: keras.Model) -> None:
     copy.set_weights(model.get_weights())
     for layer in copy.layers:
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # an adapted layer computes with constants derived from weights
-    return copy
 
 
 def tensor_ancestors(model: keras.Model) -> dict[int, frozenset[str]]:
@@ -212,9 +221,10 @@ def split_at_layer(
 ) -> tuple[keras.Model, keras.Model]:
     """Cut the graph at a layer: inputs to its output, and that output (plus inputs) to the score.
 
-    Both parts are cut from a copy, so `model` stays untouched (see `private_copy`). The original
-    inputs are passed to the upper part too, because shortcuts may run around the
-    layer and the covariates join above it.
+    Both parts are cut from a copy, so `model` stays untouched (see `private_copy`); the copy is
+    kept as long as the model and takes its present weights each time. The original inputs are
+    passed to the upper part too, because shortcuts may run around the layer and the covariates join
+    above it.
 
     Raises
     ------
@@ -222,7 +232,12 @@ def split_at_layer(
         If the score does not depend on the layer, or the layer not on the ECG.
     """
     layer_output(model, layer_name)  # a plain refusal before the copy is made
-    model = private_copy(model)
+    kept = _CUTS.setdefault(model, {})
+    if found := kept.get((layer_name, score_layer)):
+        copy, lower, upper = found
+        _take_weights(copy, model)
+        return lower, upper
+    original, model = model, private_copy(model)
     inner, score = layer_output(model, layer_name), layer_output(model, score_layer)
     ancestors = tensor_ancestors(model)
     if ECG_INPUT not in ancestors[id(inner)] or layer_name not in ancestors[id(score)]:
@@ -232,6 +247,7 @@ def split_at_layer(
         )
     lower = keras.Model(model.inputs, inner)
     upper = keras.Model([inner, *model.inputs], score)
+    _CUTS[original][layer_name, score_layer] = (model, lower, upper)
     return lower, upper
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ from matplotlib.figure import Figure
 
 from explainability import beat_figures, patient_figures, shap_figures, share_figures
 from explainability.beats import group_mean_beats
-from explainability.delineation import WaveWindows, wave_windows
-from explainability.figure_style import mark_failed
+from explainability.delineation import WaveWindows
+from explainability.figure_style import mark_failed, unit_map
 from explainability.input_shares import input_contributions, variance_shares
 from explainability.median_beats import BeatRules, MedianBeats, median_beats, sentence, window_spans
 from explainability.r_peaks import LEADS
@@ -71,6 +72,11 @@ class BeatView:
         words = ", ".join(f"{method} in {n}" for method, n in found.items())
         return f"{sentence(self.beats.table)} Waves by record: {words}."
 
+    def share_tables(self) -> pd.DataFrame:
+        """Return the shares of all methods by lead and wave, with the column ``method``."""
+        parts = [share_table(self.shares(name)).assign(method=name) for name in self.maps]
+        return pd.concat(parts, ignore_index=True)
+
     def shares(self, name: str) -> WaveShares:
         """Return the shares of a method by lead and wave."""
         ids = self.records["patient_id"].to_numpy()
@@ -81,26 +87,98 @@ def look_at_beats(
     ecg: np.ndarray,
     maps: Mapping[str, np.ndarray],
     records: pd.DataFrame,
+    windows: WaveWindows,
     rate_hz: float,
     *,
     failed: Mapping[str, str] | None = None,
     rules: BeatRules | None = None,
 ) -> BeatView:
-    """Find waves and beats of ECGs, and line maps up on the beats that are alike.
+    """Line maps up on the beats of ECGs that are alike.
 
     Parameters
     ----------
-    ecg, maps, records, failed
+    ecg, maps, records, windows, failed
         As in `BeatView`.
     rate_hz : float
         Sampling rate of ECGs and maps.
     rules : BeatRules, optional
         Which beats count.
     """
-    windows = wave_windows(ecg, rate_hz)
     together = {**maps, **windows.masks}
     beats = median_beats(ecg, windows.r_peaks, rate_hz, maps=together, rules=rules)
     return BeatView(ecg, maps, records, windows, beats, failed or {})
+
+
+def on_paper(view: BeatView, row: int, rate_hz: float) -> dict[str, dict[str, Any]]:
+    """Return how each map of an ECG is laid on its paper, as options of ``plot_ecg``.
+
+    A map with leads colours the traces; one without is a band behind all of them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, maps in view.maps.items():
+        if maps.ndim == 3:
+            weights = unit_map(maps[row], rate_hz=rate_hz)
+            label = "change of the logit (relative)"
+            found[name] = {"trace_weights": weights, "overlay_label": label}
+        else:
+            found[name] = {"overlay": maps[row] / max(maps[row].max(), 1e-9)}
+    return found
+
+
+def hatched(figure: Figure, view: BeatView, name: str) -> Figure:
+    """Hatch a picture of a map that failed its report card, with the reason; return it."""
+    return mark_failed(figure, view.failed[name]) if view.failed.get(name) else figure
+
+
+def paper(figure: Figure, view: BeatView, name: str, row: int) -> Panel:
+    """Return the picture of an ECG, hatched where the map failed, with its caption and map."""
+    values = view.maps[name][row]
+    empty = "" if values.any() else " The map is empty: nothing raises this risk."
+    columns = LEADS if values.ndim == 2 else [name]
+    table = pd.DataFrame(values.reshape(len(values), -1), columns=list(columns))
+    return hatched(figure, view, name), f"A held-out ECG with {name}.{empty}", table
+
+
+def of_beats(view: BeatView) -> dict[str, Panel]:
+    """Return the figures of the average beat: all leads, and the groups of risk by each map."""
+    with_leads = [name for name, maps in view.maps.items() if maps.ndim == 3]
+    found = {f"2_median_beat_{file_name(name)}": median_beat(view, name) for name in with_leads}
+    return found | {f"3_groups_{file_name(name)}": group_leads(view, name) for name in view.maps}
+
+
+def of_shares(view: BeatView) -> dict[str, Panel]:
+    """Return the figure of leads and waves of each map."""
+    return {
+        f"4_leads_and_waves_{file_name(name)}": leads_and_waves(view, name) for name in view.maps
+    }
+
+
+def of_covariates(
+    shap: pd.DataFrame, records: pd.DataFrame, labels: Mapping[str, str]
+) -> dict[str, Panel]:
+    """Return the figures of the covariates' Shapley values.
+
+    Parameters
+    ----------
+    shap : DataFrame
+        Of `shap_values.explain_covariates`.
+    records : DataFrame
+        ``record_id, patient_id, y_true``, highest risk first.
+    labels : mapping of str to str
+        Of the covariates.
+    """
+    ends = records["record_id"].iloc[[0, -1]].tolist()
+    return {
+        "5_covariates_1": beeswarm(shap, labels),
+        "5_covariates_2": waterfalls(shap, ends, labels),
+        "5_covariates_3": dependence(shap, labels),
+        "5_covariates_4": ecg_against_covariates(shap, records),
+    }
+
+
+def file_name(name: str) -> str:
+    """Return a method's name as part of a file's: ``grad_cam``."""
+    return name.lower().replace(" ", "_").replace("-", "_")
 
 
 def median_beat(view: BeatView, name: str) -> Panel:
@@ -119,7 +197,7 @@ def median_beat(view: BeatView, name: str) -> Panel:
         title=f"{name}: mean over {beat.n_patients} patients ({beat.n_records} ECGs)",
     )
     caption = f"Median beat of each lead, coloured by {name}. {view.sentence()}"
-    return _hatched(figure, view, name), caption, view.table
+    return hatched(figure, view, name), caption, view.table
 
 
 def group_leads(view: BeatView, name: str, *, leads: Sequence[str] = ("II", "V2", "V5")) -> Panel:
@@ -145,7 +223,7 @@ def group_leads(view: BeatView, name: str, *, leads: Sequence[str] = ("II", "V2"
         seconds = {"group": group.group, "seconds": view.beats.seconds}
         parts.append(pd.DataFrame({**seconds, **columns}).assign(n_patients=group.n_patients))
     caption = f"Mean beat and mean {name} of the groups of risk. {view.sentence()}"
-    return _hatched(figure, view, name), caption, pd.concat(parts, ignore_index=True)
+    return hatched(figure, view, name), caption, pd.concat(parts, ignore_index=True)
 
 
 def leads_and_waves(view: BeatView, name: str) -> Panel:
@@ -160,7 +238,7 @@ def leads_and_waves(view: BeatView, name: str) -> Panel:
         "ECG's own amplitude: where they agree, the map may merely follow the deflections. "
         f"Waves by record: {view.windows.n_by_method}."
     )
-    return _hatched(figure, view, name), caption, table
+    return hatched(figure, view, name), caption, table
 
 
 def beeswarm(shap: pd.DataFrame, labels: Mapping[str, str]) -> Panel:
@@ -196,21 +274,17 @@ def dependence(shap: pd.DataFrame, labels: Mapping[str, str], *, n_covariates: i
     return figure, caption, shap[shap["covariate"].isin(names)]
 
 
-def ecg_against_covariates(
-    ecg_map: np.ndarray, attribution_sum: np.ndarray, records: pd.DataFrame
-) -> Panel:
+def ecg_against_covariates(shap: pd.DataFrame, records: pd.DataFrame) -> Panel:
     """Draw what the ECG and what the covariates give to each patient's logit.
 
     Parameters
     ----------
-    ecg_map : array of shape (n_records, n_samples, 12)
-        Integrated gradients of the ECG.
-    attribution_sum : array of shape (n_records,)
-        Sum over both inputs.
+    shap : DataFrame
+        Of `shap_values.explain_covariates`.
     records : DataFrame
         ``patient_id, y_true``.
     """
-    contributions = input_contributions(ecg_map, attribution_sum, records["patient_id"].to_numpy())
+    contributions = input_contributions(shap)
     shares = variance_shares(contributions)
     outcome = records.groupby("patient_id")["y_true"].max().to_dict()
     figure = Figure(figsize=(6.6, 4.8), layout="constrained")
@@ -218,11 +292,8 @@ def ecg_against_covariates(
         contributions, shares, ax=figure.subplots(), y_true=outcome
     )
     caption = (
-        "Contributions to the logit by integrated gradients, against the mean patient. Shares of "
-        "the variance of the logit between patients, with 95 % bootstrap intervals over patients."
+        "Logit with the patient's own ECG and the covariates of background patients, against what "
+        "the own covariates add (Shapley values), both against the mean patient. Shares of the "
+        "variance of the logit between patients, with 95 % bootstrap intervals over patients."
     )
     return figure, caption, contributions
-
-
-def _hatched(figure: Figure, view: BeatView, name: str) -> Figure:
-    return mark_failed(figure, view.failed[name]) if view.failed.get(name) else figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -43,6 +44,10 @@ class FoldModels:
         n_samples = self.model.get_layer(ECG_INPUT).output.shape[1]
         (start,) = crop_starts(ecg.shape[1], n_samples, 1)
         return np.asarray(ecg[:, start : start + n_samples])
+
+    def reader(self, signals: np.ndarray) -> Callable[[Any], np.ndarray]:
+        """Return a function from rows of `signals` to these ECGs, as long as a network sees."""
+        return lambda rows: self.middle_of(signals[np.asarray(rows)])
 
     def load(self, repeat: int, fold: int, seed: int | None = None) -> keras.Model:
         """Return the network that was trained without the test patients of this fold.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pandas as pd
 
+from models_training.bundle import load_card
 from models_training.inputs import TrainingData
 from models_training.settings import ArchitectureSettings, TrainingSettings
 from models_training.training import NetworkTrainer
@@ -94,6 +96,31 @@ def shuffled_label_networks(
         return trainer.model
 
     return load
+
+
+def networks_of_run(
+    directory: Path,
+    cohort: tuple[np.ndarray, pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    splits: pd.DataFrame,
+    n_epochs: int,
+) -> Callable[[int, int], keras.Model] | None:
+    """Return `shuffled_label_networks` with the settings of a trained variant; None for no epochs.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the variant, with its ``card.json``.
+    cohort : tuple
+        Signals, records, patients, and the variant's encoded covariates.
+    splits : DataFrame
+        ``patient_id, repeat, fold, role``.
+    n_epochs : int
+        Epochs of a training; 0: the check is not made.
+    """
+    if not n_epochs:
+        return None
+    settings = settings_of_card(load_card(directory))
+    return shuffled_label_networks(TrainingData(*cohort), splits, settings, n_epochs=n_epochs)
 
 
 def settings_of_card(card: Mapping[str, Any]) -> TrainingSettings:

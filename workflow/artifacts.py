@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,6 +210,11 @@ class Artifacts:
         """Save a figure that comes with its caption and table; see `save_figure`."""
         figure, caption, table = panel
         self.save_figure(figure, path, caption, table)
+
+    def save_panels(self, folder: str, panels: Mapping[str, Any]) -> None:
+        """Save figures with captions and tables under their names below a folder of the run."""
+        for name, panel in panels.items():
+            self.save_panel(f"{folder}/{name}", panel)
 
     def save_figure(
         self,

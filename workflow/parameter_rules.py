@@ -43,14 +43,14 @@ def parameter(
     return field(default=default, metadata={"meaning": meaning, **rule})
 
 
-def same_as(owner: type, name: str, **changed: Any) -> Any:
+def same_as(owner: Any, name: str, **changed: Any) -> Any:
     """Return the field `name` of another parameters class again, with some of it `changed`.
 
     Examples
     --------
     >>> width: int = same_as(TrainingParameters, "width", default=0)
     """
-    item = owner.__dataclass_fields__[name]  # pyright: ignore[reportAttributeAccessIssue]
+    item = next(item for item in fields(owner) if item.name == name)
     default = changed.pop("default", item.default)
     return field(default=default, metadata={**item.metadata, **changed})
 

@@ -269,7 +269,7 @@ class ExplanationParameters:
         "ecg_covariates", "which network to explain", choices=("ecg", "ecg_age", "ecg_covariates")
     )
     gradcam_layer: str = parameter(
-        "conv3_block4_out", "layer of Grad-CAM; later stages are coarser in time"
+        "", "layer of Grad-CAM; empty: the last with a value each 0.1 s, or the finest"
     )
     n_examples: int = parameter(2, "ECGs shown on paper, highest and lowest risk", minimum=1)
     n_records: int = parameter(40, "most ECGs of the group maps, spread over the folds", minimum=2)
@@ -277,7 +277,17 @@ class ExplanationParameters:
     n_background: int = parameter(
         50, "training patients the SHAP values are measured against", minimum=2
     )
-    seed: int = parameter(0, "seed of the choice of ECGs and background", minimum=0)
+    n_card_records: int = parameter(
+        20, "ECGs the report cards of the maps are measured on; 10 or more to judge", minimum=1
+    )
+    shuffled_epochs: int = parameter(
+        0, "epochs of networks on shuffled outcomes for the cards; 0: not made", minimum=0
+    )
+    n_training_ecgs: int = parameter(
+        100, "training ECGs a fold for neighbours and replaced waves", minimum=10
+    )
+    n_neighbours: int = parameter(3, "nearest training patients shown", minimum=1)
+    seed: int = parameter(0, "seed of all that is drawn", minimum=0)
 
 
 @dataclass(frozen=True)

@@ -261,8 +261,35 @@ TABLES = {
     "shap_values": Table(
         "04_explanations/{variant}/shap_values.csv", "04_explain", {"covariate": "text"}
     ),
-    "lead_shares": Table(
-        "04_explanations/{variant}/lead_shares.csv", "04_explain", {"lead": "text"}
+    "map_cards": Table(
+        "04_explanations/{variant}/map_cards.csv",
+        "04_explain",
+        {"method": "text", "check": "text", "verdict": "text", "estimate": "number"},
+    ),
+    "beats": Table(
+        "04_explanations/{variant}/beats.csv",
+        "04_explain",
+        {"record_id": "text", "patient_id": "text", "n_used": "integer", "method": "text"},
+    ),
+    "wave_shares": Table(
+        "04_explanations/{variant}/wave_shares.csv",
+        "04_explain",
+        {"method": "text", "lead": "text", "wave": "text", "share_percent": "number"},
+    ),
+    "concepts": Table(
+        "04_explanations/{variant}/concepts.csv",
+        "04_explain",
+        {"measurement": "text", "adjusted_for": "text", "correlation": "number"},
+    ),
+    "neighbours": Table(
+        "04_explanations/{variant}/neighbours.csv",
+        "04_explain",
+        {"record_id": "text", "neighbour_record_id": "text", "distance": "number"},
+    ),
+    "replaced_waves": Table(
+        "04_explanations/{variant}/replaced_waves.csv",
+        "04_explain",
+        {"record_id": "text", "wave": "text", "leads": "text", "risk_after": "number"},
     ),
     "external_predictions": Table(
         "05_external/predictions.{variant}.parquet",

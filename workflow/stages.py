@@ -104,7 +104,7 @@ STAGES = (
         "04_explanations/{variant}",
         ExplanationParameters,
         (*_DATA, "training", "predictions", "02_models/{variant}/card.json"),
-        ("maps", "lead_shares"),
+        ("maps", "map_cards", "beats", "wave_shares", "concepts", "neighbours", "replaced_waves"),
         per_variant=True,
         tasks=("binary",),
     ),

@@ -347,3 +347,13 @@ def test_other_refusals(build_network):
         ValueError, match=r"^model must have an input named 'ecg', got \['signal'\]"
     ):
         grad_cam(unnamed, ECG, layer_name=LAYER)
+
+
+def test_a_map_follows_weights_that_were_changed(build_network, make_inputs):
+    model, other = build_network(seed=1), build_network(seed=2)
+    ecg = make_inputs(2)
+    first = grad_cam(model, ecg, layer_name=LAYER)
+    model.set_weights(other.get_weights())
+    expected = grad_cam(other, ecg, layer_name=LAYER)
+    np.testing.assert_allclose(grad_cam(model, ecg, layer_name=LAYER), expected, atol=1e-6)
+    assert not np.allclose(first, expected, atol=1e-6)

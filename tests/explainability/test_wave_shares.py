@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from explainability.input_shares import input_contributions, variance_shares
@@ -158,10 +159,23 @@ def test_refusals(random_parts):
 # --- the ECG against the covariates -------------------------------------------------------------
 
 
+def shap_frame(ecg_logit, covariates_logit, patient_ids):
+    """Return Shapley values of two covariates whose sum is given, and base values."""
+    n = len(ecg_logit)
+    halves = np.column_stack([covariates_logit, covariates_logit]) / 2
+    return pd.DataFrame(
+        {
+            "record_id": np.repeat([f"R{row}" for row in range(n)], 2),
+            "patient_id": np.repeat(patient_ids, 2),
+            "base_value": np.repeat(ecg_logit, 2),
+            "shap_logit": halves.ravel(),
+        }
+    )
+
+
 def test_contributions_are_against_the_mean_patient():
-    maps = np.zeros((3, 4, 2))
-    maps[:, 0, 0] = [1.0, 3.0, 4.0]
-    frame = input_contributions(maps, np.array([1.5, 3.5, 7.0]), ["a", "a", "b"])
+    shap = shap_frame([1.0, 3.0, 4.0], np.array([0.5, 0.5, 3.0]), ["a", "a", "b"])
+    frame = input_contributions(shap)
     assert frame["patient_id"].tolist() == ["a", "b"]
     np.testing.assert_allclose(frame["ecg_logit"], [-1, 1])  # means 2 and 4
     np.testing.assert_allclose(frame["covariates_logit"], [-1.25, 1.25])  # 0.5 and 3
@@ -172,15 +186,14 @@ def test_contributions_are_against_the_mean_patient():
 def test_shares_of_the_variance_are_those_of_independent_inputs():
     rng = np.random.default_rng(0)
     n = 20_000
-    maps = 3 * rng.normal(size=(n, 1, 1))
-    frame = input_contributions(maps, maps[:, 0, 0] + rng.normal(size=n), np.arange(n))
-    shares = variance_shares(frame, n_resamples=100)
+    shap = shap_frame(3 * rng.normal(size=n), rng.normal(size=n), np.arange(n))
+    shares = variance_shares(input_contributions(shap), n_resamples=100)
     np.testing.assert_allclose(shares["share_percent"], [90, 10], atol=1)
     assert shares["share_percent"].sum() == pytest.approx(100)
     assert (shares["ci_low"] < shares["share_percent"]).all()
 
 
 def test_too_few_patients_are_refused():
-    frame = input_contributions(np.ones((2, 3, 1)), np.ones(2), ["a", "b"])
+    frame = input_contributions(shap_frame(np.ones(2), np.ones(2), ["a", "b"]))
     with pytest.raises(ValueError, match=r"^contributions must hold three patients or more"):
         variance_shares(frame)
