@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from explainability import beat_figures, panels, patient_figures, shap_figures, share_figures
 from explainability.beats import WINDOWS, beat_seconds, group_mean_beats
+from explainability.delineation import wave_windows
 from explainability.figure_style import mark_failed, unit_map
 from explainability.input_shares import input_contributions, variance_shares
 from explainability.r_peaks import LEADS
@@ -206,8 +207,9 @@ def test_dependence_shows_missing_values_apart(ax, shap_frame):
 
 
 def test_the_ecg_against_the_covariates(ax):
-    maps = np.random.default_rng(0).normal(size=(8, 5, 12))
-    contributions = input_contributions(maps, maps.sum(axis=(1, 2)), np.arange(8))
+    shap = pd.DataFrame({"record_id": range(8), "patient_id": range(8), "shap_logit": 0.0})
+    shap["base_value"] = np.random.default_rng(0).normal(size=8)
+    contributions = input_contributions(shap)
     shares = variance_shares(contributions, n_resamples=100)
     y_true = dict.fromkeys(range(8), 0) | {3: 1}
     patient_figures.plot_input_contributions(contributions, shares, ax=ax, y_true=y_true)
@@ -237,7 +239,8 @@ def view():
         }
     )
     maps = {"gradients": ecg * rng.normal(size=ecg.shape), "Grad-CAM": np.abs(ecg[..., 0])}
-    return panels.look_at_beats(ecg, maps, records, 100, failed={"Grad-CAM": "no weights"})
+    failed = {"Grad-CAM": "no weights"}
+    return panels.look_at_beats(ecg, maps, records, wave_windows(ecg, 100), 100, failed=failed)
 
 
 @pytest.mark.parametrize("name", ["gradients", "Grad-CAM"])
