@@ -34,7 +34,7 @@ from evaluation.intervals import BootstrapPlan
 from evaluation.metrics import discrimination_rows, metrics_frame
 from evaluation.samples import ScoredRows
 from evaluation.scores import patient_scores
-from explainability.beats import detect_r_peaks
+from explainability.r_peaks import detect_r_peaks
 from workflow.artifacts import Artifacts
 
 METRIC = "auroc_mean_within_fold"

@@ -19,12 +19,13 @@ import pandas as pd
 
 from data_processing.covariates import encode_covariates
 from data_processing.synthetic import planted_in
-from explainability.beats import beat_window_mask, detect_r_peaks
+from explainability.beats import beat_window_mask
 from explainability.card_data import CardData
 from explainability.card_figures import card_panel
 from explainability.card_measures import measure_maps
 from explainability.card_methods import card_methods
 from explainability.held_out import choose_records
+from explainability.r_peaks import detect_r_peaks
 from explainability.report_card import map_verdict, report_card
 from models_training.fold_models import FoldModels
 from models_training.shuffled_labels import networks_of_run

@@ -21,68 +21,6 @@ _LINES = ("-", "--", "-.", ":")
 _MAX_GROUPS = len(COLOURS)
 
 
-def plot_mean_beat_attribution(
-    beats: Sequence[GroupBeat],
-    maps: Sequence[GroupBeat],
-    seconds: np.ndarray,
-    *,
-    lead: int | None = None,
-    lead_name: str = "II",
-    note: str = "",
-    map_label: str = "mean map\n(logit)",
-) -> Figure:
-    """Draw the mean beat of each group above its mean map.
-
-    Parameters
-    ----------
-    beats : sequence of GroupBeat
-        From `group_mean_beats` on ECGs in mV, (n_beat_samples,) or (n_beat_samples, n_leads).
-    maps : sequence of GroupBeat
-        The same for maps, in the same groups.
-    seconds : array of shape (n_beat_samples,)
-        From `beat_seconds`.
-    lead : int, optional
-        Column to draw where beats or maps have leads.
-    lead_name : str
-        Name of that lead.
-    note : str
-        Added below, for example what a value of the map stands for, or "synthetic data".
-    map_label : str
-        Label of the map's axis, with unit.
-
-    Returns
-    -------
-    Figure
-        Two panels over seconds relative to R, the windows P, QRS, ST and T named; the
-        legend gives patients and records of each group, bands are 95 % over patients.
-
-    Raises
-    ------
-    ValueError
-        If groups differ, or there are leads and none is chosen.
-    """
-    _check_groups(beats, maps)
-    figure = Figure(figsize=(7.0, 5.6), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    for axis, groups in ((top, beats), (bottom, maps)):
-        _draw_windows(axis, seconds, named=axis is top)
-        for number, group in enumerate(groups):
-            _draw_group(axis, group, seconds, number, lead)
-    top.margins(y=0.14)  # room for the names of the windows above the R peak
-    top.set_ylabel(f"lead {lead_name} (mV)")
-    bottom.set_ylabel(map_label)
-    bottom.set_xlabel("time from R peak (s)")
-    bottom.axhline(0, color=INK, linewidth=0.6)
-    handles, labels = top.get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=9, frameon=False, loc="outside lower center")
-    figure.suptitle(
-        "Mean beat and where the score comes from; bands: 95 % over patients, pointwise"
-        + (f"\n{note}" if note else ""),
-        fontsize=10,
-    )
-    return figure
-
-
 def plot_group_leads(
     beats: Sequence[GroupBeat],
     maps: Sequence[GroupBeat],
@@ -264,23 +202,11 @@ def _draw_windows(ax: Axes, seconds: np.ndarray, *, named: bool, spans: Spans = 
     tidy(ax)
 
 
-def _draw_group(
-    ax: Axes, group: GroupBeat, seconds: np.ndarray, number: int, lead: int | None
-) -> None:
+def _draw_group(ax: Axes, group: GroupBeat, seconds: np.ndarray, number: int, lead: int) -> None:
     """Draw one group's mean as a line and its interval as a band."""
-    mean, low, high = (_choose_lead(part, lead) for part in (group.mean, group.low, group.high))
+    parts = (group.mean, group.low, group.high)
+    mean, low, high = (part if part.ndim == 1 else part[:, lead] for part in parts)
     colour, line = COLOURS[number], _LINES[number % len(_LINES)]
     label = f"{group.group}: {group.n_patients} patients, {group.n_records} records"
     ax.plot(seconds, mean, color=colour, linestyle=line, linewidth=1.8, label=label)
     ax.fill_between(seconds, low, high, color=colour, alpha=0.2, linewidth=0)
-
-
-def _choose_lead(values: np.ndarray, lead: int | None) -> np.ndarray:
-    if values.ndim == 1:
-        return values
-    if lead is None or not 0 <= lead < values.shape[1]:
-        raise ValueError(
-            f"lead must be a column from 0 to {values.shape[1] - 1}, got {lead}. "
-            "Choose the lead to draw."
-        )
-    return values[:, lead]

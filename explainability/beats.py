@@ -1,7 +1,7 @@
 """Heartbeats: line maps and ECGs up on them, average them by patient.
 
-A map over ten seconds hides where in the *beat* a network looks. Here beats are found, cut from
-250 ms before to 450 ms after the R peak, and averaged, first in the record, then in the patient.
+A map over ten seconds hides where in the *beat* a network looks. Here beats are cut from 250 ms
+before to 450 ms after the R peak, and averaged, first in the record, then in the patient.
 """
 
 from __future__ import annotations
@@ -12,23 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
-
-from explainability.r_peaks import LEADS, BeatDetection, detect_r_peaks
-
-__all__ = [
-    "LEADS",
-    "WINDOWS",
-    "BeatDetection",
-    "GroupBeat",
-    "align_on_r_peaks",
-    "beat_seconds",
-    "beat_window_mask",
-    "cut_beats",
-    "detect_r_peaks",
-    "group_mean_beats",
-    "in_window",
-    "window_shares",
-]
 
 # Seconds relative to the R peak for an average beat at rest (PR 160 ms, QRS 100 ms, QT 400 ms).
 # They name regions; they do not delineate a record's own waves.
@@ -189,41 +172,6 @@ def group_mean_beats(
             GroupBeat(str(group), mean, mean - half, mean + half, int(rows.sum()), n_patients)
         )
     return result
-
-
-def window_shares(beat_maps: np.ndarray, seconds: np.ndarray) -> pd.DataFrame:
-    """Return how a beat map's mass divides among P, QRS, ST and T.
-
-    Parameters
-    ----------
-    beat_maps : array of shape (n_records, n_beat_samples) or (n_records, n_beat_samples, n_leads)
-        Signed maps count by absolute value.
-    seconds : array of shape (n_beat_samples,)
-        From `beat_seconds`.
-
-    Returns
-    -------
-    DataFrame of shape (n_records, 5)
-        Columns ``P, QRS, ST, T, outside``; each row sums to 1, or is NaN where the map is empty.
-        Compare with ``frame.attrs["uniform"]``, the shares of a map without preference.
-    """
-    mass = np.abs(np.asarray(beat_maps, dtype=np.float64))
-    if mass.ndim == 3:
-        mass = mass.sum(axis=2)
-    if mass.ndim != 2 or mass.shape[1] != len(seconds):
-        raise ValueError(
-            f"beat_maps must be of shape (n_records, {len(seconds)}[, n_leads]), "
-            f"got {np.shape(beat_maps)}. Make both with the same stretch around R."
-        )
-    weights = pd.DataFrame({name: in_window(seconds, name) for name in WINDOWS}, dtype=float)
-    weights["outside"] = 1.0 - weights.sum(axis=1)
-    total = mass.sum(axis=1, keepdims=True)
-    shares = np.divide(
-        mass @ weights.to_numpy(), total, out=np.full((len(mass), 5), np.nan), where=total > 0
-    )
-    frame = pd.DataFrame(shares, columns=weights.columns)
-    frame.attrs["uniform"] = weights.mean().to_dict()
-    return frame
 
 
 def in_window(seconds: np.ndarray, name: str) -> np.ndarray:

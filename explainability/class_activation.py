@@ -78,45 +78,16 @@ def grad_cam(
     ----------
     Selvaraju et al. 2017, doi 10.1109/ICCV.2017.74.
     """
-    options = {"layer_name": layer_name, "score": score, "rectify": rectify}
-    return _maps(model, inputs, mean_weights, options, batch_size, out)
-
-
-def grad_cam_plus_plus(
-    model: keras.Model,
-    inputs: Inputs | np.ndarray,
-    *,
-    layer_name: str,
-    score: Score | None = None,
-    batch_size: int = 32,
-    rectify: bool = True,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """Return Grad-CAM++ maps, which weigh the moments of a channel instead of averaging them.
-
-    Parameters
-    ----------
-    model, inputs, layer_name, score, batch_size, rectify, out
-        As for `grad_cam`.
-
-    Returns
-    -------
-    float32 array of shape (n_records, n_steps)
-        As of `grad_cam`; channels that push the score down never count.
-
-    Notes
-    -----
-    With g = d score / d A[t, c] and S_c the sum of A over time: a = g^2 / (2 g^2 + S_c g^3),
-    divided by its sum over time, and map[t] = relu(sum_c A[t, c] sum_t' a relu(g)). The source's
-    exponential of the score is left out: it is one positive factor a record, which would only
-    make the maps of patients at high risk brighter.
-
-    References
-    ----------
-    Chattopadhay et al. 2018, doi 10.1109/WACV.2018.00097.
-    """
-    options = {"layer_name": layer_name, "score": score, "rectify": rectify}
-    return _maps(model, inputs, plus_plus_weights, options, batch_size, out)
+    options = {"layer_name": layer_name, "score": check_score(score), "rectify": rectify}
+    arrays = check_inputs(model, inputs)
+    n_records = n_records_of(arrays)
+    pays = n_records > CALLS_THAT_PAY * batch_size
+    explain = cam_function(model, mean_weights, is_compiled=pays, **options)
+    n_steps = int(layer_output(model, layer_name).shape[1])
+    maps = prepare_out(out, (n_records, n_steps))
+    for rows, batch in batches(arrays, batch_size=batch_size):
+        maps[rows] = explain(batch)
+    return maps
 
 
 def mean_weights(gradient: np.ndarray, activation: np.ndarray) -> np.ndarray:
@@ -126,7 +97,19 @@ def mean_weights(gradient: np.ndarray, activation: np.ndarray) -> np.ndarray:
 
 
 def plus_plus_weights(gradient: np.ndarray, activation: np.ndarray) -> np.ndarray:
-    """Return Grad-CAM++'s weight of each channel, shape (n_records, 1, n_channels)."""
+    """Return Grad-CAM++'s weight of each channel, shape (n_records, 1, n_channels).
+
+    Notes
+    -----
+    With g = d score / d A[t, c] and S_c the sum of A over time: a = g^2 / (2 g^2 + S_c g^3),
+    divided by its sum over time; the weight is sum_t a relu(g), so channels that push the score
+    down never count. The source's exponential of the score is left out: it is one positive factor
+    a record, which would only make the maps of patients at high risk brighter.
+
+    References
+    ----------
+    Chattopadhay et al. 2018, doi 10.1109/WACV.2018.00097.
+    """
     gradient = gradient.astype(np.float64)
     square, total = gradient**2, activation.sum(axis=1, keepdims=True, dtype=np.float64)
     below = 2 * square + total * square * gradient
@@ -224,24 +207,3 @@ def default_layer(model: keras.Model, *, rate_hz: float, score: Score | None = N
         )
     is_fine = [name for name, n in ends.items() if n_samples / n / rate_hz <= FINEST_WAVE_SECONDS]
     return is_fine[-1] if is_fine else max(ends, key=lambda name: ends[name])
-
-
-def _maps(
-    model: keras.Model,
-    inputs: Inputs | np.ndarray,
-    weights: Weights,
-    options: dict[str, Any],
-    batch_size: int,
-    out: np.ndarray | None,
-) -> np.ndarray:
-    """Return the maps of all records."""
-    check_score(options["score"])
-    arrays = check_inputs(model, inputs)
-    n_records = n_records_of(arrays)
-    pays = n_records > CALLS_THAT_PAY * batch_size
-    explain = cam_function(model, weights, is_compiled=pays, **options)
-    n_steps = int(layer_output(model, options["layer_name"]).shape[1])
-    maps = prepare_out(out, (n_records, n_steps))
-    for rows, batch in batches(arrays, batch_size=batch_size):
-        maps[rows] = explain(batch)
-    return maps

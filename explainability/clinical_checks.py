@@ -143,13 +143,13 @@ def _fold_network(
             [to_numpy(trunk(batch[ECG_INPUT], training=False)) for _, batch in pairs]
         )
 
-    beats = find_beats(ecg, access.rate_hz)
     is_free = (training["y_true"] == 0).to_numpy(dtype=bool)
     if not is_free.any():
         raise ValueError(
             f"training must hold patients without the event, got none of {len(training)} in fold "
             f"{fold}. Draw more training ECGs."
         )
+    beats = find_beats(ecg, access.rate_hz)
     reference = reference_waves(
         beats.take(np.flatnonzero(is_free)), training.loc[is_free, "patient_id"].to_numpy()
     )

@@ -177,7 +177,7 @@ def _intervals(marks: pd.DataFrame, rhythm: pd.DataFrame) -> pd.DataFrame:
 
 def _extremes(beats_mv: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest and lowest value inside, both (n_records, 12)."""
-    is_known = inside.any(axis=1)[:, None] & np.isfinite(beats_mv).all(axis=1)
+    is_known = inside.any(axis=1, keepdims=True) & np.isfinite(beats_mv).all(axis=1)
     high = np.where(inside[..., None], beats_mv, -np.inf).max(axis=1)
     low = np.where(inside[..., None], beats_mv, np.inf).min(axis=1)
     return np.where(is_known, high, np.nan), np.where(is_known, low, np.nan)

@@ -10,11 +10,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from explainability.beats import align_on_r_peaks
 from explainability.class_activation import default_layer
 from explainability.methods import AttributionMap, MethodSettings, attribute
 from explainability.model_access import COVARIATE_INPUT, Inputs
-from explainability.r_peaks import detect_r_peaks
 from explainability.resolution import MapResolution, map_resolution
 from explainability.shap_values import ShapSettings, explain_covariates
 
@@ -233,64 +231,3 @@ def choose_records(scores: pd.DataFrame, *, n_records: int, seed: int) -> pd.Dat
         parts.append(chosen.sample(n=n_drawn, random_state=seed).assign(group=group))
     found = pd.concat(parts).assign(rank=rank)
     return found.sort_values(["rank", "record_id"], ascending=[False, True]).reset_index(drop=True)
-
-
-def align_records(
-    ecg: np.ndarray, maps: Mapping[str, np.ndarray], rate_hz: float
-) -> dict[str, np.ndarray]:
-    """Return the mean beat of every ECG and of its maps, lined up on the R peaks.
-
-    Parameters
-    ----------
-    ecg : array of shape (n_records, n_samples, n_leads)
-        In mV; the R peaks are found on it.
-    maps : mapping of str to array of shape (n_records, n_samples[, n_leads])
-        What else to line up.
-    rate_hz : float
-        Sampling rate.
-
-    Returns
-    -------
-    dict of arrays of shape (n_records, n_beat_samples[, n_leads])
-        ``ecg`` and each of `maps`; rows of NaN where no beats were found.
-    """
-    peaks = [detect_r_peaks(signal, rate_hz).r_peaks for signal in ecg]
-    together = {"ecg": ecg, **maps}
-    return {
-        name: np.stack(
-            [align_on_r_peaks(row, peak, rate_hz) for row, peak in zip(rows, peaks, strict=True)]
-        )
-        for name, rows in together.items()
-    }
-
-
-def lead_shares(
-    maps: np.ndarray, patient_ids: Sequence[str], *, lead_names: Sequence[str]
-) -> pd.DataFrame:
-    """Return how the mass of signed maps divides among leads.
-
-    Parameters
-    ----------
-    maps : array of shape (n_records, n_samples, n_leads)
-        Integrated gradients; empty maps are left out.
-    patient_ids : sequence of str, shape (n_records,)
-        Records are averaged by patient first.
-    lead_names : sequence of str, shape (n_leads,)
-
-    Returns
-    -------
-    DataFrame
-        ``lead, share_percent`` (adds to 100), ``n_patients``.
-    """
-    mass = np.abs(np.asarray(maps, dtype=np.float64)).sum(axis=1)
-    is_used = mass.sum(axis=1) > 0
-    shares = pd.DataFrame(mass[is_used], columns=list(lead_names))
-    shares = shares.div(shares.sum(axis=1), axis=0) * 100
-    by_patient = shares.groupby(np.asarray(patient_ids)[is_used]).mean()
-    return pd.DataFrame(
-        {
-            "lead": list(lead_names),
-            "share_percent": by_patient.mean().to_numpy(),
-            "n_patients": len(by_patient),
-        }
-    )

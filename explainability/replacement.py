@@ -37,7 +37,6 @@ def replace_by_lines(ecg: np.ndarray, mask: np.ndarray) -> np.ndarray:
     [0.0, 1.0, 2.0]
     """
     ecg = np.asarray(ecg, dtype=np.float32)
-    mask = np.broadcast_to(mask, ecg.shape)
     n_samples = ecg.shape[1]
     place = np.arange(n_samples)[None, :, None]
     left = np.maximum.accumulate(np.where(mask, -1, place), axis=1)
@@ -48,7 +47,9 @@ def replace_by_lines(ecg: np.ndarray, mask: np.ndarray) -> np.ndarray:
     before, after = (np.take_along_axis(ecg, side, axis=1) for side in (left, right))
     weight = (place - left) / np.maximum(right - left, 1)
     lines = before + (after - before) * weight
-    return np.where(is_gone, np.median(ecg, axis=1, keepdims=True), lines).astype(np.float32)
+    if is_gone.any():
+        lines = np.where(is_gone, np.median(ecg, axis=1, keepdims=True), lines)
+    return lines.astype(np.float32)
 
 
 def segment_means(values: np.ndarray, n_segment_samples: int) -> np.ndarray:

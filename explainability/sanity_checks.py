@@ -1,10 +1,10 @@
 """Checks that a map says something about the network and the ECG, and not only about itself.
 
-Three questions. Does the mass of the maps fall into a window more often than it would if the window
+Two questions. Does the mass of the maps fall into a window more often than it would if the window
 lay elsewhere in the same record? (A map that only follows the size of the deflections passes this
 in every QRS complex.) Does the signed map in a window rise with a sign of the patient that lies
-there? And does the map change when what the network learned is destroyed? A map that survives
-randomised weights shows the architecture and the signal, not the learning.
+there? Whether a map changes when what the network learned is destroyed is asked with
+`weight_randomisation`.
 """
 
 from __future__ import annotations
@@ -15,27 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
-
-from explainability.weight_randomisation import (
-    KEPT_LAYERS,
-    map_similarity,
-    randomisation_cascade,
-    randomise_weights,
-    weighted_layers,
-)
-
-__all__ = [
-    "KEPT_LAYERS",
-    "FollowTest",
-    "WindowTest",
-    "follows_sign",
-    "map_similarity",
-    "randomisation_cascade",
-    "randomise_weights",
-    "shifted_window_null",
-    "weighted_layers",
-    "window_mass",
-]
 
 
 @dataclass(frozen=True)

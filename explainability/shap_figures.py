@@ -9,44 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from explainability.figure_style import COLOURS, INK, tidy
+from explainability.figure_style import INK, tidy
 from explainability.shap_values import importance, mean_over_records, sum_by_covariate
 
 MISSING = "#999999"
-
-
-def plot_shap_bar(
-    frame: pd.DataFrame,
-    *,
-    ax: Axes,
-    labels: Mapping[str, str] | None = None,
-    n_covariates: int = 12,
-) -> Axes:
-    """Draw mean |Shapley value| of each covariate, over patients.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `explain_covariates` or `explain_function`.
-    ax : Axes
-        Where to draw.
-    labels : mapping of str to str, optional
-        Covariate name to label with unit.
-    n_covariates : int
-        How many to draw, largest first.
-
-    Returns
-    -------
-    Axes
-    """
-    ranked = importance(frame).head(n_covariates)
-    positions = np.arange(len(ranked))
-    ax.barh(positions, ranked["mean_abs_shap_logit"], color=COLOURS[0], height=0.7)
-    ax.set_yticks(positions, [(labels or {}).get(name, name) for name in ranked["covariate"]])
-    ax.set_ylim(len(ranked) - 0.5, -0.5)
-    ax.set_xlabel("mean |Shapley value| (change of the logit)")
-    ax.set_title(f"Covariates by size of effect; {_counts(frame)}", fontsize=10)
-    return tidy(ax)
 
 
 def plot_shap_beeswarm(

@@ -1,4 +1,4 @@
-"""Figures of how the mass of maps divides among leads, waves and windows."""
+"""Figures of how the mass of maps divides among leads and waves, and of its mass in windows."""
 
 from __future__ import annotations
 
@@ -9,104 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from explainability.figure_style import AREA_COLOURS, COLOURS, INK, tidy
+from explainability.figure_style import AREA_COLOURS, COLOURS, tidy
 from explainability.sanity_checks import WindowTest
 from explainability.wave_shares import round_to_hundred
-
-
-def plot_lead_attribution(
-    attribution: np.ndarray,
-    patient_ids: Sequence[str] | np.ndarray,
-    *,
-    lead_names: Sequence[str],
-    ax: Axes,
-) -> Axes:
-    """Draw how the mass of signed maps divides among leads.
-
-    Parameters
-    ----------
-    attribution : array of shape (n_records, n_samples, n_leads)
-        From integrated gradients, or (n_records, n_leads) already summed over time.
-    patient_ids : sequence of str, shape (n_records,)
-        Records are averaged by patient first.
-    lead_names : sequence of str
-        One a lead.
-    ax : Axes
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-        Bars in per cent that sum to 100, with the middle half of the patients as a line, and an
-        even split as reference.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit or all maps are zero.
-    """
-    mass = np.abs(np.asarray(attribution, dtype=np.float64))
-    mass = mass.sum(axis=1) if mass.ndim == 3 else mass
-    if mass.ndim != 2 or mass.shape != (len(patient_ids), len(lead_names)):
-        raise ValueError(
-            f"attribution must be of shape ({len(patient_ids)}, n_samples, {len(lead_names)}), "
-            f"got {np.shape(attribution)}. Pass one row a record and one column a lead."
-        )
-    total = mass.sum(axis=1)
-    if not (total > 0).any():
-        raise ValueError("attribution must not be zero everywhere, got zeros. Check the network.")
-    shares = pd.DataFrame(100 * mass[total > 0] / total[total > 0, None], columns=list(lead_names))
-    by_patient = shares.groupby(np.asarray(patient_ids)[total > 0]).mean()
-    low, high = by_patient.quantile(0.25), by_patient.quantile(0.75)
-    positions = np.arange(len(lead_names))
-    ax.bar(positions, by_patient.mean(), color=COLOURS[0], width=0.75)
-    ax.vlines(positions, low, high, color=INK, linewidth=1.5)
-    even = 100 / len(lead_names)
-    ax.axhline(even, color=INK, linestyle="--", linewidth=1, label=f"even split {even:.1f} %")
-    ax.set_xticks(positions, list(lead_names))
-    ax.set_xlabel("lead (line: middle half of patients)")
-    ax.set_ylabel("share of |attribution| (%)")
-    ax.set_title(
-        f"Leads; {len(by_patient)} patients, {int((total > 0).sum())} records; bars sum to 100 %",
-        fontsize=10,
-    )
-    ax.legend(fontsize=9, frameon=False)
-    return tidy(ax)
-
-
-def plot_window_shares(
-    shares: pd.DataFrame, patient_ids: Sequence[str] | np.ndarray, *, ax: Axes
-) -> Axes:
-    """Draw the shares of P, QRS, ST and T beside those of a map without preference.
-
-    Parameters
-    ----------
-    shares : DataFrame of shape (n_records, 5)
-        From `window_shares`.
-    patient_ids : sequence of str, shape (n_records,)
-        Records are averaged by patient first.
-    ax : Axes
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-        Bars of the mean over patients; diamonds: the window's share of the time.
-    """
-    by_patient = (100 * shares).groupby(np.asarray(patient_ids)).mean().dropna()
-    positions = np.arange(shares.shape[1])
-    ax.bar(positions, by_patient.mean(), color=COLOURS[0], width=0.7, label="map")
-    ax.vlines(
-        positions, by_patient.quantile(0.25), by_patient.quantile(0.75), color=INK, linewidth=1.5
-    )
-    uniform = [100 * shares.attrs["uniform"][name] for name in shares.columns]
-    ax.plot(positions, uniform, "D", color=COLOURS[1], markersize=7, label="share of the time")
-    ax.set_xticks(positions, list(shares.columns))
-    ax.set_xlabel("part of the beat (line: middle half of patients)")
-    ax.set_ylabel("share of |map| (%)")
-    ax.set_title(f"Parts of the beat; {len(by_patient)} patients", fontsize=10)
-    ax.legend(fontsize=9, frameon=False)
-    return tidy(ax)
 
 
 def plot_window_mass(tests: Mapping[str, WindowTest], *, ax: Axes) -> Axes:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
-import pandas as pd
 from scipy.stats import rankdata
 
 from explainability.model_access import private_copy
@@ -72,69 +69,6 @@ def weighted_layers(model: keras.Model) -> list[str]:
     """Return the layers that hold learned weights, from the output downwards."""
     names = [layer.name for layer in model.layers if layer.get_weights()]
     return [name for name in reversed(names) if name not in KEPT_LAYERS]
-
-
-def randomisation_cascade(
-    model: keras.Model,
-    explain: Callable[[keras.Model], np.ndarray],
-    *,
-    n_stages: int = 4,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Randomise ever more layers from the top and compare the maps with the original's.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The trained network.
-    explain : callable
-        From a model to maps (n_records, ...), for example
-        ``lambda network: grad_cam(network, inputs, layer_name="conv5_block3_out")``.
-    n_stages : int
-        Depths to try: the top layer alone first, every layer last.
-    seed : int
-        Of the weights.
-
-    Returns
-    -------
-    DataFrame
-        One row a stage: ``n_layers``, ``lowest_layer``, ``similarity`` (mean Spearman
-        correlation over records), ``similarity_low`` and ``similarity_high`` (10 % and 90 % of
-        records), ``n_records``, ``n_without_map`` (a map was constant). A similarity that
-        stays near 1 says the map does not depend on what was learned.
-
-    Raises
-    ------
-    ValueError
-        If `n_stages` is below 1.
-
-    References
-    ----------
-    Adebayo et al. 2018, https://arxiv.org/abs/1810.03292.
-    """
-    if n_stages < 1:
-        raise ValueError(f"n_stages must be at least 1, got {n_stages}. Use 4.")
-    names = weighted_layers(model)
-    original = explain(model)
-    rows = []
-    for n_layers in sorted({round(n) for n in np.linspace(1, len(names), n_stages)}):
-        similarity = map_similarity(
-            original, explain(randomise_weights(model, n_layers=n_layers, seed=seed))
-        )
-        known = similarity[np.isfinite(similarity)]
-        low, high = np.quantile(known, [0.1, 0.9]) if len(known) else (np.nan, np.nan)
-        rows.append(
-            {
-                "n_layers": n_layers,
-                "lowest_layer": names[n_layers - 1],
-                "similarity": known.mean() if len(known) else np.nan,
-                "similarity_low": low,
-                "similarity_high": high,
-                "n_records": len(known),
-                "n_without_map": len(similarity) - len(known),
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def map_similarity(maps: np.ndarray, others: np.ndarray) -> np.ndarray:

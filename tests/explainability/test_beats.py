@@ -8,17 +8,15 @@ from scipy.signal import resample_poly
 from scipy.stats import ttest_1samp
 
 from explainability.beats import (
-    LEADS,
     WINDOWS,
     align_on_r_peaks,
     beat_seconds,
     beat_window_mask,
     cut_beats,
-    detect_r_peaks,
     group_mean_beats,
     in_window,
-    window_shares,
 )
+from explainability.r_peaks import LEADS, detect_r_peaks
 
 
 def planted_ecg(rate_hz=100, seconds=10, beat_every_seconds=0.8, seed=0):
@@ -175,20 +173,6 @@ def test_groups_keep_their_order_and_a_single_patient_has_no_band():
     np.testing.assert_array_equal(high.mean, 1)
 
 
-def test_window_shares_of_uniform_and_planted_maps():
-    seconds = beat_seconds(100)
-    maps = np.zeros((3, 71))
-    maps[0] = 1
-    maps[1, (seconds > 0.2) & (seconds < 0.3)] = -2
-    shares = window_shares(maps, seconds)
-    np.testing.assert_allclose(shares.iloc[0], list(shares.attrs["uniform"].values()))
-    assert shares.loc[1, "T"] == pytest.approx(1)
-    assert shares.loc[2].isna().all()
-    np.testing.assert_allclose(shares.iloc[:2].sum(axis=1), 1)
-    with_leads = window_shares(np.repeat(maps[:, :, None], 12, axis=2), seconds)
-    np.testing.assert_allclose(with_leads, shares)
-
-
 def test_window_masks_follow_the_beats():
     mask = beat_window_mask(np.array([10, 100, 195]), 100, 200, name="QRS")
     assert mask[100 - 6 : 100 + 6].all()
@@ -224,11 +208,6 @@ BAD = {
     "confidence": (
         lambda: group_mean_beats(np.zeros((1, 4)), ["a"], ["a"], confidence=95),
         "confidence must be between 0 and 1, got 95. Use 0.95.",
-    ),
-    "time axis": (
-        lambda: window_shares(np.zeros((2, 9)), np.zeros(8)),
-        "beat_maps must be of shape (n_records, 8[, n_leads]), got (2, 9). "
-        "Make both with the same stretch around R.",
     ),
     "window": (
         lambda: beat_window_mask(np.array([5]), 100, 10, name="U"),

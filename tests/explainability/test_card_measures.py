@@ -140,7 +140,7 @@ def trained():
     networks = {}
     for seed in (0, 1):
         network = make_network(seed)
-        network.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", run_eagerly=True)
+        network.compile(keras.optimizers.Adam(0.02), "binary_crossentropy", jit_compile=False)
         for _ in range(30):
             network.train_on_batch(ecg, y_true)
         networks[seed] = network
@@ -204,12 +204,13 @@ def test_a_map_of_the_ecg_itself_fails(trained, held_out):
 def test_a_map_fixed_in_time_does_not_move_along(trained, held_out):
     shape = np.exp(-0.5 * ((np.arange(N_SAMPLES) - 100) / 5.0) ** 2)
     fixed = MapMethod("fixed", lambda model, inputs: np.tile(shape, (len(inputs["ecg"]), 1)))
-    found = card_of(trained, held_out, fixed)[0].set_index("check")
+    card, measured = card_of(trained, held_out, fixed)
+    found = card.set_index("check")
     assert found.loc["time_shift", "verdict"] == "fail"
     assert found.loc["seed_above_floor", "verdict"] == "fail"
     assert found.loc["seed_agreement", "estimate"] == pytest.approx(1)
-    again = [card_of(trained, held_out, fixed)[1].table for _ in range(2)]
-    pd.testing.assert_frame_equal(*again)  # the same seeds, the same digits
+    again = card_of(trained, held_out, fixed)[1].table
+    pd.testing.assert_frame_equal(again, measured.table)  # the same seeds, the same digits
 
 
 def test_shuffled_outcomes_and_other_repeats_are_compared(trained, held_out):

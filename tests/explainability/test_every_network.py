@@ -96,7 +96,7 @@ def test_random_kernels_have_no_gradient_and_are_occluded(network, inputs):
 
 
 def test_shap_treats_a_missing_covariate_as_the_network_does(network, inputs):
-    model = network()
+    model = network("fcn_wang")
     model.get_layer("covariate_scaling").set_statistics([1.5, 0.25], [2.0, 1.0])
     filled = {**inputs, "covariates": np.float32([[1.5, 1], [0.5, -1], [2, 0.25]])}
     settings = MethodSettings(RATE_HZ, background=inputs, n_draws=20, is_strict=False)

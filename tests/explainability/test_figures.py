@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from explainability import figures, panels
-from explainability.beats import LEADS, WINDOWS, beat_seconds, group_mean_beats, window_shares
-from explainability.figure_style import unit_map
+from explainability import beat_figures, panels, patient_figures, shap_figures, share_figures
+from explainability.beats import WINDOWS, beat_seconds, group_mean_beats
+from explainability.delineation import wave_windows
+from explainability.figure_style import mark_failed, unit_map
 from explainability.input_shares import input_contributions, variance_shares
+from explainability.r_peaks import LEADS
 from explainability.sanity_checks import shifted_window_null
 from explainability.wave_shares import PARTS, share_table, wave_shares
 
@@ -51,80 +53,26 @@ def make_groups(n_leads=0):
     return group_mean_beats(beats, groups, np.arange(12) // 2)
 
 
-def test_mean_beats_name_windows_units_and_counts():
-    figure = figures.plot_mean_beat_attribution(
-        make_groups(12), make_groups(), SECONDS, lead=1, note="one value every 0.32 s"
-    )
-    top, bottom = figure.axes
-    assert [text.get_text() for text in top.texts] == list(WINDOWS)
-    assert top.get_ylabel() == "lead II (mV)"
-    assert bottom.get_xlabel() == "time from R peak (s)"
-    legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["low risk: 3 patients, 6 records", "high risk: 3 patients, 6 records"]
-    assert "one value every 0.32 s" in figure.get_suptitle()
-    figure.draw_without_rendering()
-
-
-def test_lead_bars_sum_to_a_hundred(ax):
-    maps = np.random.default_rng(0).normal(size=(6, 50, 12))
-    maps[5] = 0  # an empty map has no shares
-    figures.plot_lead_attribution(maps, list("aabbcc"), lead_names=LEADS, ax=ax)
-    heights = [bar.get_height() for bar in ax.patches]
-    assert sum(heights) == pytest.approx(100)
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == list(LEADS)
-    assert "3 patients, 5 records" in ax.get_title()
-
-
-def test_window_figures(ax):
+def test_windows_print_their_test(ax):
     maps = np.random.default_rng(0).random((6, len(SECONDS)))
-    shares = window_shares(maps, SECONDS)
-    figures.plot_window_shares(shares, list("aabbcc"), ax=ax)
-    assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(100)
     test = shifted_window_null(maps, np.tile(SECONDS > 0.2, (6, 1)), patient_ids=list("aabbcc"))
-    other = Figure().subplots()
-    figures.plot_window_mass({"T": test}, ax=other)
-    assert other.texts[0].get_text() == f"×{test.enrichment:.2f}, p = {test.p_value:.3f}"
-    assert "3 patients, 6 records" in other.get_title()
-    other.figure.draw_without_rendering()
-
-
-def test_shap_bars_are_per_covariate_and_sorted(ax, shap_frame):
-    figures.plot_shap_bar(shap_frame, ax=ax, labels={"age": "age (years)"})
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["age (years)", "gene"]
-    assert "logit" in ax.get_xlabel()
-    assert "10 patients, 20 records" in ax.get_title()
+    share_figures.plot_window_mass({"T": test}, ax=ax)
+    assert ax.texts[0].get_text() == f"×{test.enrichment:.2f}, p = {test.p_value:.3f}"
+    assert "3 patients, 6 records" in ax.get_title()
+    ax.figure.draw_without_rendering()
+    with pytest.raises(ValueError, match=r"^tests must hold at least one window, got none"):
+        share_figures.plot_window_mass({}, ax=ax)
 
 
 def test_beeswarm_greys_missing_values_and_draws_each_patient_once(ax, shap_frame):
-    figures.plot_shap_beeswarm(shap_frame, ax=ax)
+    shap_figures.plot_shap_beeswarm(shap_frame, ax=ax)
     missing, known = ax.collections[0], ax.collections[1]
     assert len(missing.get_offsets()) == 2  # two patients, both records without age
     np.testing.assert_allclose(missing.get_facecolors()[0][:3], [0.6] * 3, atol=0.01)
     assert len(known.get_offsets()) == 8
     first = known.get_offsets().copy()
-    again = figures.plot_shap_beeswarm(shap_frame, ax=Figure().subplots())
+    again = shap_figures.plot_shap_beeswarm(shap_frame, ax=Figure().subplots())
     np.testing.assert_array_equal(first, again.collections[1].get_offsets())
-
-
-def test_sampled_values_say_so(ax, shap_frame):
-    figures.plot_shap_bar(shap_frame.assign(method="permutation"), ax=ax)
-    assert ax.get_title().endswith("sampled, not exact")
-
-
-def test_refusals(ax):
-    groups = make_groups(12)
-    with pytest.raises(ValueError, match=r"^maps must hold the same 1 to 6 groups as beats, got"):
-        figures.plot_mean_beat_attribution(groups, groups[:1], SECONDS)
-    with pytest.raises(ValueError, match=r"^lead must be a column from 0 to 11, got None. Choose"):
-        figures.plot_mean_beat_attribution(groups, groups, SECONDS)
-    with pytest.raises(
-        ValueError, match=r"^attribution must be of shape \(2, n_samples, 12\), got"
-    ):
-        figures.plot_lead_attribution(np.ones((3, 5, 12)), ["a", "b"], lead_names=LEADS, ax=ax)
-    with pytest.raises(ValueError, match=r"^attribution must not be zero everywhere"):
-        figures.plot_lead_attribution(np.zeros((1, 5, 12)), ["a"], lead_names=LEADS, ax=ax)
-    with pytest.raises(ValueError, match=r"^tests must hold at least one window, got none"):
-        figures.plot_window_mass({}, ax=ax)
 
 
 # --- maps that failed their checks --------------------------------------------------------------
@@ -133,7 +81,7 @@ def test_refusals(ax):
 def test_a_failed_map_is_hatched_and_says_why(ax):
     image = ax.imshow(np.eye(3))
     ax.figure.colorbar(image, ax=ax)
-    assert figures.mark_failed(ax.figure, "seeds disagree (0.31)") is ax.figure
+    assert mark_failed(ax.figure, "seeds disagree (0.31)") is ax.figure
     assert ax.figure.texts[0].get_text() == "FAILED ITS CHECKS: seeds disagree (0.31)"
     hatched = [[patch.get_hatch() for patch in one.patches] for one in ax.figure.axes]
     assert hatched[0] == [None, "//"]
@@ -142,11 +90,11 @@ def test_a_failed_map_is_hatched_and_says_why(ax):
 
 
 def test_axes_can_be_marked_alone(ax):
-    assert figures.mark_failed(ax, "nearly the same with random weights") is ax
+    assert mark_failed(ax, "nearly the same with random weights") is ax
     words = ax.texts[0].get_text().replace("\n", " ")
     assert words == "FAILED ITS CHECKS: nearly the same with random weights"
     with pytest.raises(ValueError, match=r"^reason must be a sentence, got nothing\. Say which"):
-        figures.mark_failed(ax, " ")
+        mark_failed(ax, " ")
 
 
 # --- beats by lead ------------------------------------------------------------------------------
@@ -157,7 +105,7 @@ def test_twelve_panels_are_in_paper_order_and_print_their_shares():
     shares[LEADS.index("V2"), PARTS.index("T")] = 100
     rng = np.random.default_rng(0)
     beat = rng.normal(size=(len(SECONDS), 12))
-    figure = figures.plot_median_beats(
+    figure = beat_figures.plot_median_beats(
         beat, beat, SECONDS, shares=shares, title="Mean of 3 patients"
     )
     titles = [ax.get_title(loc="left") for ax in figure.axes[:12]]
@@ -171,7 +119,7 @@ def test_twelve_panels_are_in_paper_order_and_print_their_shares():
 def test_a_trace_is_coloured_where_the_map_is():
     map_ = np.zeros((len(SECONDS), 12))
     map_[30, 0], map_[40, 0] = 2.0, -1.0
-    figure = figures.plot_median_beats(np.zeros_like(map_), map_, SECONDS)
+    figure = beat_figures.plot_median_beats(np.zeros_like(map_), map_, SECONDS)
     lines = figure.axes[0].collections[0]
     np.testing.assert_allclose(lines.get_array()[[29, 30, 39, 40]], [1, 1, -0.5, -0.5])
     assert np.argmax(lines.get_linewidths()) in (29, 30)
@@ -179,13 +127,19 @@ def test_a_trace_is_coloured_where_the_map_is():
 
 
 def test_groups_by_lead_have_a_column_a_lead():
-    figure = figures.plot_group_leads(make_groups(12), make_groups(), SECONDS, leads=("I", "V1"))
+    figure = beat_figures.plot_group_leads(
+        make_groups(12), make_groups(), SECONDS, leads=("I", "V1")
+    )
     assert [ax.get_title() for ax in figure.axes[:2]] == ["I", "V1"]
+    assert [text.get_text() for text in figure.axes[0].texts] == list(WINDOWS)
+    assert figure.axes[2].get_xlabel() == "time from R peak (s)"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["low risk: 3 patients, 6 records", "high risk: 3 patients, 6 records"]
     figure.draw_without_rendering()
     with pytest.raises(ValueError, match=r"^leads must be among I, .*, got 'V9'"):
-        figures.plot_group_leads(make_groups(12), make_groups(), SECONDS, leads=("V9",))
+        beat_figures.plot_group_leads(make_groups(12), make_groups(), SECONDS, leads=("V9",))
+    with pytest.raises(ValueError, match=r"^maps must hold the same 1 to 6 groups as beats, got"):
+        beat_figures.plot_group_leads(make_groups(12), make_groups()[:1], SECONDS)
 
 
 def test_unit_maps_keep_signs_and_end_at_one():
@@ -208,7 +162,7 @@ def test_the_share_table_prints_what_adds_to_a_hundred(ax):
     masks = {name: np.zeros((6, 40), dtype=bool) for name in PARTS[:4]}
     masks["QRS"][:, 5:15] = True
     table = share_table(wave_shares(maps, ecg, masks, list("aabbcc")), n_resamples=100)
-    figures.plot_share_table(table, ax=ax, title="Gradients")
+    share_figures.plot_share_table(table, ax=ax, title="Gradients")
     cells = [text.get_text() for text in ax.texts]
     assert len(cells) == 60
     assert sum(float(cell.split()[0]) for cell in cells) == pytest.approx(100)
@@ -220,7 +174,7 @@ def test_a_waterfall_leads_from_the_base_to_the_logit(ax, shap_frame):
     row = shap_frame["record_id"] == "R5"
     total = shap_frame.loc[row, "shap_logit"].sum()
     frame = shap_frame.assign(base_value=-1.0, prediction_logit=total - 1.0)
-    figures.plot_shap_waterfall(frame, "R5", ax=ax, labels={"age": "age (years)"})
+    patient_figures.plot_shap_waterfall(frame, "R5", ax=ax, labels={"age": "age (years)"})
     bars = ax.patches
     assert bars[0].get_x() == pytest.approx(-1.0)
     last = bars[len(bars) - 1]
@@ -231,28 +185,34 @@ def test_a_waterfall_leads_from_the_base_to_the_logit(ax, shap_frame):
     assert any(word.startswith("this ECG") for word in words)
     names = [tick.get_text() for tick in ax.get_yticklabels()]
     assert any(name.startswith("age (years) = ") for name in names)
-    missing = figures.plot_shap_waterfall(frame, "R0", ax=Figure().subplots())
+    missing = patient_figures.plot_shap_waterfall(frame, "R0", ax=Figure().subplots())
     assert "age: missing" in [tick.get_text() for tick in missing.get_yticklabels()]
 
 
+def test_sampled_values_say_so(ax, shap_frame):
+    shap_figures.plot_shap_beeswarm(shap_frame.assign(method="permutation"), ax=ax)
+    assert ax.get_title().endswith("sampled, not exact")
+
+
 def test_dependence_shows_missing_values_apart(ax, shap_frame):
-    figures.plot_shap_dependence(shap_frame, "age", ax=ax, label="age (years)")
+    patient_figures.plot_shap_dependence(shap_frame, "age", ax=ax, label="age (years)")
     known, gone = ax.collections
     assert len(known.get_offsets()) == 8
     assert len(gone.get_offsets()) == 2
     assert gone.get_offsets()[:, 0].max() < known.get_offsets()[:, 0].min()
     assert ax.get_title() == "8 patients with the value, 2 without"
-    other = figures.plot_shap_dependence(shap_frame, "gene", ax=Figure().subplots())
+    other = patient_figures.plot_shap_dependence(shap_frame, "gene", ax=Figure().subplots())
     labels = [tick.get_text() for tick in other.get_xticklabels()]
     assert labels == ["reference", "TTN", "LMNA"]
 
 
 def test_the_ecg_against_the_covariates(ax):
-    maps = np.random.default_rng(0).normal(size=(8, 5, 12))
-    contributions = input_contributions(maps, maps.sum(axis=(1, 2)), np.arange(8))
+    shap = pd.DataFrame({"record_id": range(8), "patient_id": range(8), "shap_logit": 0.0})
+    shap["base_value"] = np.random.default_rng(0).normal(size=8)
+    contributions = input_contributions(shap)
     shares = variance_shares(contributions, n_resamples=100)
     y_true = dict.fromkeys(range(8), 0) | {3: 1}
-    figures.plot_input_contributions(contributions, shares, ax=ax, y_true=y_true)
+    patient_figures.plot_input_contributions(contributions, shares, ax=ax, y_true=y_true)
     assert "ECG 100 % (100 to 100); covariates 0 % (0 to 0)" in ax.get_title()
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert legend == ["no event: 7", "event: 1"]
@@ -279,7 +239,8 @@ def view():
         }
     )
     maps = {"gradients": ecg * rng.normal(size=ecg.shape), "Grad-CAM": np.abs(ecg[..., 0])}
-    return panels.look_at_beats(ecg, maps, records, 100, failed={"Grad-CAM": "no weights"})
+    failed = {"Grad-CAM": "no weights"}
+    return panels.look_at_beats(ecg, maps, records, wave_windows(ecg, 100), 100, failed=failed)
 
 
 @pytest.mark.parametrize("name", ["gradients", "Grad-CAM"])

@@ -9,13 +9,10 @@ import pytest
 from explainability.attribution import integrated_gradients
 from explainability.held_out import (
     HeldOutSettings,
-    align_records,
     choose_records,
     explain_held_out,
-    lead_shares,
 )
 from explainability.methods import MethodSettings, attribute
-from explainability.reference import check_maps, tf_keras_vis_map
 
 LAYER = "conv2_block3_out"
 
@@ -107,33 +104,3 @@ def test_rows_that_do_not_fit_are_refused(build_network, make_inputs):
             background=lambda r, f: np.zeros((2, 0)),
             settings=HeldOutSettings(LAYER, 100.0),
         )
-
-
-def test_lead_shares_add_to_a_hundred_and_count_patients_once():
-    maps = np.zeros((3, 10, 2))
-    maps[0, :, 0] = 1
-    maps[1, :, 1] = -5
-    maps[2, :, 1] = 1
-    table = lead_shares(maps, ["P1", "P1", "P2"], lead_names=("I", "II"))
-    assert table["share_percent"].tolist() == [25.0, 75.0]
-    assert table["n_patients"].tolist() == [2, 2]
-
-
-def test_records_without_beats_become_rows_of_nan():
-    ecg = np.zeros((1, 1000, 12))
-    found = align_records(ecg, {"cam": np.ones((1, 1000))}, 100.0)
-    assert np.isnan(found["ecg"]).all()
-    assert np.isnan(found["cam"]).all()
-
-
-def test_the_checks_of_a_run_say_what_they_found(build_network, make_inputs):
-    found = check_maps(build_network(), make_inputs(4), layer_name=LAYER)
-    assert found["tf_keras_vis_correlation"] == pytest.approx(1.0, abs=1e-3)
-    assert 0 <= found["random_weights_similarity"] < 0.8
-    assert len(found["sentences"]) == 2
-
-
-def test_tf_keras_vis_is_not_used_for_two_inputs(build_network, make_inputs):
-    model = build_network(n_covariates=2)
-    with pytest.raises(ValueError, match="model must have one input, got 2"):
-        tf_keras_vis_map(model, make_inputs(2)["ecg"], layer_name=LAYER)

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from explainability.attribution import LogitScore, gradient_x_input, smooth_grad
 from explainability.methods import METHODS, MethodSettings, attribute, map_function
+from explainability.scores import LogitScore
 
 LAYER = "conv2_block3_out"
 RATE_HZ = 100.0
@@ -209,14 +209,17 @@ def test_lower_risk_is_the_negative_of_higher_risk(build_network, make_inputs):
 
 def test_noise_of_smooth_grad_depends_on_seed_and_record_only(build_network, make_inputs):
     model, inputs = build_network(is_head_linear=False), make_inputs(3)
-    options = {"n_draws": 4, "noise_share": 0.3}
-    whole = smooth_grad(model, inputs, batch_size=3, **options)
-    np.testing.assert_allclose(
-        whole, smooth_grad(model, inputs, batch_size=2, **options), atol=1e-6
-    )
-    assert np.abs(whole - smooth_grad(model, inputs, seed=1, **options)).max() > 1e-4
-    without = smooth_grad(model, inputs, n_draws=1, noise_share=0.0)
-    np.testing.assert_allclose(without * inputs["ecg"], gradient_x_input(model, inputs), atol=1e-6)
+
+    def smooth(n_draws=4, noise_share=0.3, **options):
+        settings = MethodSettings(RATE_HZ, n_draws=n_draws, noise_share=noise_share, **options)
+        return map_function("smooth_grad", settings)(model, inputs)
+
+    whole = smooth(batch_size=3)
+    np.testing.assert_allclose(whole, smooth(batch_size=2), atol=1e-6)
+    assert np.abs(whole - smooth(seed=1)).max() > 1e-4
+    times_input = map_function("gradient_x_input", MethodSettings(RATE_HZ))(model, inputs)
+    without = smooth(n_draws=1, noise_share=0.0)
+    np.testing.assert_allclose(without * inputs["ecg"], times_input, atol=1e-6)
 
 
 # --- files --------------------------------------------------------------------------------------

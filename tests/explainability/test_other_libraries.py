@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from explainability.attribution import grad_cam, grad_cam_plus_plus, smooth_grad
-from explainability.methods import MethodSettings, attribute
+from explainability.class_activation import cam_function, grad_cam, plus_plus_weights
+from explainability.methods import MethodSettings, attribute, map_function
+from explainability.reference import agreement_with_tf_keras_vis, tf_keras_vis_map
 
 LAYERS = ("conv2_block3_out", "conv5_block3_out")
 CAM = {
@@ -48,11 +49,38 @@ def test_class_activation_maps(vis, logit_model, make_inputs, layer):
     assert ours.any()
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
     theirs = vis["++"](logits, clone=False)(first_column, ecg, penultimate_layer=layer, **CAM)
-    ours = grad_cam_plus_plus(model, ecg, layer_name=layer)
+    ours = cam_function(model, plus_plus_weights, layer_name=layer)({"ecg": ecg})
     # theirs carries the exponential of the logit, one factor a record
     factor = np.exp(keras.ops.convert_to_numpy(logits(ecg)))
     assert ours.any()
     np.testing.assert_allclose(ours * factor, theirs, rtol=1e-3, atol=1e-7)
+
+
+def test_agreement_in_one_sentence(logit_model, make_inputs, monkeypatch):
+    model, inputs = logit_model[0], make_inputs(3)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words.startswith("Grad-CAM and tf-keras-vis: the maps of 3 ECGs differ by at most ")
+    assert float(words.split()[-5]) < 1e-4
+    ours = grad_cam(model, inputs, layer_name=LAYERS[0])
+    half = ours - 0.5 * ours.max() * (ours == ours.max())
+    monkeypatch.setattr("explainability.reference.tf_keras_vis_map", lambda *_, **__: half)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words.endswith("differ by at most 5.0e-01 of the largest value.")
+    monkeypatch.setattr("explainability.reference.grad_cam", lambda *_, **__: 0 * ours)
+    monkeypatch.setattr("explainability.reference.tf_keras_vis_map", lambda *_, **__: 0 * ours)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words.endswith("the maps of all 3 ECGs are empty in both.")
+
+
+def test_networks_with_covariates_are_not_compared(build_network, make_inputs):
+    model, inputs = build_network(n_covariates=2), make_inputs(2, 2)
+    words = agreement_with_tf_keras_vis(model, inputs, layer_name=LAYERS[0])
+    assert words == (
+        "Grad-CAM was not compared with tf-keras-vis, which returns a false map for networks "
+        "with covariates."
+    )
+    with pytest.raises(ValueError, match="model must have one input, got 2"):
+        tf_keras_vis_map(model, inputs["ecg"], layer_name=LAYERS[0])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -61,12 +89,14 @@ def test_gradients_smooth_and_plain(vis, logit_model, make_inputs):
     ecg = make_inputs(3)["ecg"]
     options = {"keepdims": True, "gradient_modifier": None, "normalize_map": False}
     theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
-    ours = smooth_grad(model, ecg, n_draws=1, noise_share=0.0)
+    plain = MethodSettings(100.0, n_draws=1, noise_share=0.0)
+    ours = map_function("smooth_grad", plain)(model, {"ecg": ecg})
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
     np.random.seed(0)  # noqa: NPY002
     options |= {"smooth_samples": 60, "smooth_noise": 0.1}
     theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
-    ours = smooth_grad(model, ecg, n_draws=60, noise_share=0.1, batch_size=3)
+    noisy = MethodSettings(100.0, n_draws=60, noise_share=0.1)
+    ours = map_function("smooth_grad", noisy)(model, {"ecg": ecg})
     assert np.corrcoef(ours.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.95
 
 

@@ -20,7 +20,7 @@ GOOD = {
     "random_labels": 0.2, "seed_agreement": 0.8, "seed_floor": 0.1, "seed_above_floor": 0.7,
     "repeat_agreement": 0.7, "deletion": 1.0, "insertion": 1.2, "deletion_qrs": 0.4,
     "insertion_qrs": 0.4, "planted_truth": 2.0, "planted_above_size": 0.2, "noise": 0.05,
-    "time_shift": 0.1, "size": 0.3, "qrs": 0.2,
+    "time_shift": 0.1, "part_shift": 0.3, "size": 0.3, "qrs": 0.2,
 }  # fmt: skip
 
 

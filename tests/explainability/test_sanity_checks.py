@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, spearmanr
 
-from explainability.attribution import grad_cam, integrated_gradients
+from explainability.attribution import integrated_gradients
 from explainability.sanity_checks import (
     follows_sign,
-    map_similarity,
-    randomisation_cascade,
-    randomise_weights,
     shifted_window_null,
-    weighted_layers,
     window_mass,
 )
+from explainability.weight_randomisation import map_similarity, randomise_weights, weighted_layers
 
 
 def periodic_masks(n_records, n_samples=200, period=50, width=8, seed=0):
@@ -136,23 +133,6 @@ def test_one_layer_from_the_top_is_the_logit(build_network):
     assert same.count(False) == 1
 
 
-def test_cascade_tells_a_real_map_from_one_that_ignores_the_network(build_network, make_inputs):
-    model, inputs = build_network(), make_inputs(6)
-    table = randomisation_cascade(
-        model, lambda network: integrated_gradients(network, inputs, n_steps=2).ecg, n_stages=3
-    )
-    assert table["n_layers"].is_monotonic_increasing
-    assert table["n_layers"].iloc[-1] == len(weighted_layers(model))
-    assert table["lowest_layer"].tolist()[0] == "logit"
-    assert table["similarity"].iloc[-1] < 0.5
-    blind = randomisation_cascade(model, lambda _: np.abs(inputs["ecg"]), n_stages=2)
-    np.testing.assert_allclose(blind["similarity"], 1)
-    cam = randomisation_cascade(
-        model, lambda network: grad_cam(network, inputs, layer_name="conv5_block3_out"), n_stages=2
-    )
-    assert (cam["n_records"] + cam["n_without_map"] == 6).all()
-
-
 MAPS, MASKS = np.ones((2, 9)), np.ones((2, 9), bool)
 BAD = {
     "mask type": (
@@ -185,10 +165,6 @@ BAD = {
         lambda: map_similarity(MAPS, MAPS[:, :3]),
         "others must have the shape of maps (2, 9), got (2, 3). "
         "Explain the same records with the same layer.",
-    ),
-    "stages": (
-        lambda: randomisation_cascade(None, None, n_stages=0),
-        "n_stages must be at least 1, got 0. Use 4.",
     ),
 }
 
