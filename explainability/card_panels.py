@@ -32,7 +32,8 @@ class CardSetup:
     Parameters
     ----------
     n_records : int
-        ECGs measured, spread over those explained; every one takes some eleven maps a method.
+        ECGs measured, those of the first folds; every one takes some eleven maps a method, and
+        every fold a number of graphs.
     layer_name : str
         Of Grad-CAM; empty for `default_layer`.
     n_steps : int
@@ -115,8 +116,8 @@ def map_cards(
     setup : CardSetup
         How.
     """
-    n = min(setup.n_records, len(data.records))
-    measured = data.of_rows(np.unique(np.linspace(0, len(data.records) - 1, n).round().astype(int)))
+    by_fold = data.records.reset_index(drop=True).sort_values(["repeat", "fold"], kind="stable")
+    measured = data.of_rows(np.sort(by_fold.index.to_numpy()[: setup.n_records]))
     first = measured.records.iloc[0]
     network = load_network(*(int(first[key]) for key in ("repeat", "fold", "seed")))
     layer = setup.layer_name or default_layer(network, rate_hz=data.rate_hz)

@@ -5,7 +5,7 @@ Which training patients look alike to it, and what does its risk become with ano
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -29,6 +29,7 @@ from explainability.wave_replacement import reference_waves
 __all__ = ["ClinicalAnswers", "FoldAccess", "ask_networks"]
 
 _BATCH = 64
+_N_REFERENCE = 40  # patients without the event: their mean beat is smooth
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class ClinicalAnswers:
     neighbours : DataFrame
         Of `neighbours.nearest_training`.
     neighbour_beats : dict of str to array of shape (n_beat_samples, 12)
-        Median beat of every record named as a neighbour, in mV.
+        Median beat of every neighbour of the ECGs asked for, in mV.
     replacements : DataFrame
         Of `counterfactual.score_replacements`.
     """
@@ -79,7 +80,12 @@ class ClinicalAnswers:
 
 
 def ask_networks(
-    records: pd.DataFrame, inputs: Inputs, access: FoldAccess, *, n_neighbours: int = 3
+    records: pd.DataFrame,
+    inputs: Inputs,
+    access: FoldAccess,
+    *,
+    n_neighbours: int = 3,
+    shown: Sequence[int] = (0, -1),
 ) -> ClinicalAnswers:
     """Find the nearest training ECGs of held-out ECGs, and replace their waves.
 
@@ -94,6 +100,8 @@ def ask_networks(
         Networks and training ECGs.
     n_neighbours : int
         Training patients a record.
+    shown : sequence of int
+        Records whose neighbours' beats are wanted; the first and the last by default.
 
     Returns
     -------
@@ -111,29 +119,34 @@ def ask_networks(
         )
     beats = find_beats(inputs[ECG_INPUT], access.rate_hz)
     table = records.reset_index(drop=True)
-    near, changed, shown = [], [], {}
+    near, changed, neighbour_beats = [], [], {}
+    wanted = set(table["record_id"].iloc[list(shown)])
     for (repeat, fold), part in table.groupby(["repeat", "fold"], sort=True):
         rows = part.index.to_numpy()
         batch = {name: np.asarray(values)[rows] for name, values in inputs.items()}
         training = access.training(int(repeat), int(fold)).reset_index(drop=True)
         ecg = access.read(training["signal_row"].to_numpy())
-        network, training_beats = _fold_network(access, int(repeat), int(fold), training, ecg)
+        network = _fold_network(access, int(repeat), int(fold), training, ecg)
         features = network.features(batch[ECG_INPUT])
         found = nearest_training(network.space, features, part, n_neighbours=n_neighbours)
         near.append(found)
-        place = {name: row for row, name in enumerate(training["record_id"])}
-        for name in found["neighbour_record_id"]:
-            shown[name] = training_beats.beats_mv[place[name]]
+        names = set(found.loc[found["record_id"].isin(wanted), "neighbour_record_id"])
+        place = np.flatnonzero(training["record_id"].isin(names))
+        beats_mv = find_beats(ecg[place], access.rate_hz).beats_mv
+        neighbour_beats |= dict(zip(training["record_id"].iloc[place], beats_mv, strict=True))
         changed.append(score_replacements(part, batch, beats.take(rows), network))
     return ClinicalAnswers(
-        beats, pd.concat(near, ignore_index=True), shown, pd.concat(changed, ignore_index=True)
+        beats,
+        pd.concat(near, ignore_index=True),
+        neighbour_beats,
+        pd.concat(changed, ignore_index=True),
     )
 
 
 def _fold_network(
     access: FoldAccess, repeat: int, fold: int, training: pd.DataFrame, ecg: np.ndarray
-) -> tuple[FoldNetwork, RecordBeats]:
-    """Return one fold's network with its features, and the beats of its training ECGs."""
+) -> FoldNetwork:
+    """Return one fold's network with its features and the mean waves of its training ECGs."""
     model = access.load_model(repeat, fold)
     trunk = access.trunk(model)
 
@@ -143,18 +156,16 @@ def _fold_network(
             [to_numpy(trunk(batch[ECG_INPUT], training=False)) for _, batch in pairs]
         )
 
-    is_free = (training["y_true"] == 0).to_numpy(dtype=bool)
-    if not is_free.any():
+    free = np.flatnonzero(training["y_true"] == 0)[:_N_REFERENCE]
+    if not len(free):
         raise ValueError(
             f"training must hold patients without the event, got none of {len(training)} in fold "
             f"{fold}. Draw more training ECGs."
         )
-    beats = find_beats(ecg, access.rate_hz)
-    reference = reference_waves(
-        beats.take(np.flatnonzero(is_free)), training.loc[is_free, "patient_id"].to_numpy()
-    )
+    beats = find_beats(ecg[free], access.rate_hz)
+    reference = reference_waves(beats, training["patient_id"].to_numpy()[free])
     space = FeatureSpace.of_training(features(ecg), training)
-    return FoldNetwork(_logits(model), features, space, reference), beats
+    return FoldNetwork(_logits(model), features, space, reference)
 
 
 def _logits(model: keras.Model) -> Callable[[Inputs], np.ndarray]:

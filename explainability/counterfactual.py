@@ -77,23 +77,28 @@ def score_replacements(
     before = network.logits(inputs)
     was_outside = network.space.is_outside(network.features(inputs[ECG_INPUT]))
     parts = []
+    n_groups = len(LEAD_GROUPS)
+    repeated = {name: np.concatenate([values] * n_groups) for name, values in inputs.items()}
     for wave in REPLACEABLE:
-        for group, leads in LEAD_GROUPS.items():
-            altered, is_replaced = replace_wave(
-                inputs[ECG_INPUT], beats, network.reference, wave=wave, leads=leads
-            )
-            after = network.logits({**inputs, ECG_INPUT: altered})
-            outside = network.space.is_outside(network.features(altered))
-            after = np.where(is_replaced, after, np.nan)
+        changed = [
+            replace_wave(inputs[ECG_INPUT], beats, network.reference, wave=wave, leads=leads)
+            for leads in LEAD_GROUPS.values()
+        ]
+        together = np.concatenate([altered for altered, _ in changed])  # few large batches
+        after = np.split(network.logits({**repeated, ECG_INPUT: together}), n_groups)
+        outside = np.split(network.space.is_outside(network.features(together)), n_groups)
+        for place, group in enumerate(LEAD_GROUPS):
+            is_replaced = changed[place][1]
+            logit_after = np.where(is_replaced, after[place], np.nan)
             values = {
                 "wave": wave,
                 "leads": group,
                 "logit": before,
-                "logit_after": after,
+                "logit_after": logit_after,
                 "risk": expit(before),
-                "risk_after": expit(after),
+                "risk_after": expit(logit_after),
                 "is_replaced": is_replaced,
-                "is_outside_training_range": outside & is_replaced,
+                "is_outside_training_range": outside[place] & is_replaced,
                 "was_outside_training_range": was_outside,
             }
             names = records[["record_id", "patient_id"]].reset_index(drop=True)

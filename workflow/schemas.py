@@ -45,6 +45,13 @@ _METRICS = {
     "n": "integer",
     "n_events": "integer",
 }
+
+
+def _explained(name: str, **columns: str) -> Table:
+    """Return a table of notebook 04, one a variant."""
+    return Table(f"04_explanations/{{variant}}/{name}.csv", "04_explain", columns)
+
+
 TABLES = {
     "patients": Table(
         "01_data/patients.parquet",
@@ -258,38 +265,20 @@ TABLES = {
             "method": "text",
         },
     ),
-    "shap_values": Table(
-        "04_explanations/{variant}/shap_values.csv", "04_explain", {"covariate": "text"}
+    "shap_values": _explained("shap_values", covariate="text"),
+    "map_cards": _explained(
+        "map_cards", method="text", check="text", verdict="text", estimate="number"
     ),
-    "map_cards": Table(
-        "04_explanations/{variant}/map_cards.csv",
-        "04_explain",
-        {"method": "text", "check": "text", "verdict": "text", "estimate": "number"},
+    "beats": _explained("beats", record_id="text", patient_id="text", n_used="integer"),
+    "wave_shares": _explained(
+        "wave_shares", method="text", lead="text", wave="text", share_percent="number"
     ),
-    "beats": Table(
-        "04_explanations/{variant}/beats.csv",
-        "04_explain",
-        {"record_id": "text", "patient_id": "text", "n_used": "integer", "method": "text"},
+    "concepts": _explained(
+        "concepts", measurement="text", adjusted_for="text", correlation="number"
     ),
-    "wave_shares": Table(
-        "04_explanations/{variant}/wave_shares.csv",
-        "04_explain",
-        {"method": "text", "lead": "text", "wave": "text", "share_percent": "number"},
-    ),
-    "concepts": Table(
-        "04_explanations/{variant}/concepts.csv",
-        "04_explain",
-        {"measurement": "text", "adjusted_for": "text", "correlation": "number"},
-    ),
-    "neighbours": Table(
-        "04_explanations/{variant}/neighbours.csv",
-        "04_explain",
-        {"record_id": "text", "neighbour_record_id": "text", "distance": "number"},
-    ),
-    "replaced_waves": Table(
-        "04_explanations/{variant}/replaced_waves.csv",
-        "04_explain",
-        {"record_id": "text", "wave": "text", "leads": "text", "risk_after": "number"},
+    "neighbours": _explained("neighbours", record_id="text", distance="number"),
+    "replaced_waves": _explained(
+        "replaced_waves", record_id="text", wave="text", leads="text", risk_after="number"
     ),
     "external_predictions": Table(
         "05_external/predictions.{variant}.parquet",
