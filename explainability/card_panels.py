@@ -17,6 +17,7 @@ from explainability.card_measures import measure_maps
 from explainability.card_methods import card_methods
 from explainability.card_rules import FAIL
 from explainability.class_activation import default_layer
+from explainability.reference import agreement_with_tf_keras_vis
 from explainability.report_card import MapVerdict, map_verdict, report_card
 
 __all__ = ["CardData", "CardSetup", "MapCards", "map_cards"]
@@ -79,10 +80,13 @@ class MapCards:
         By the method's name.
     panels : dict of str to (Figure, str, DataFrame)
         Picture, caption and card, by the name of a file.
+    agreement : str
+        Of Grad-CAM with tf-keras-vis, an independent implementation.
     """
 
     verdicts: dict[str, MapVerdict]
     panels: dict[str, Panel]
+    agreement: str
 
     @property
     def table(self) -> pd.DataFrame:
@@ -96,8 +100,9 @@ class MapCards:
 
     @property
     def sentences(self) -> list[str]:
-        """What each card says, in words."""
-        return [f"{name}: {one.sentence}" for name, one in self.verdicts.items()]
+        """What each card says, in words, and whether Grad-CAM is right."""
+        cards = [f"{name}: {one.sentence}" for name, one in self.verdicts.items()]
+        return [*cards, self.agreement]
 
 
 def map_cards(
@@ -121,7 +126,8 @@ def map_cards(
     first = measured.records.iloc[0]
     network = load_network(*(int(first[key]) for key in ("repeat", "fold", "seed")))
     layer = setup.layer_name or default_layer(network, rate_hz=data.rate_hz)
-    found = MapCards({}, {})
+    few = {name: np.asarray(values)[:4] for name, values in measured.inputs.items()}
+    found = MapCards({}, {}, agreement_with_tf_keras_vis(network, few, layer_name=layer))
     for method in card_methods(layer, n_steps=setup.n_steps):
         values = measure_maps(measured, method, load_network, load_shuffled=setup.load_shuffled)
         card = report_card(values.table, scores=scores, seed=setup.seed)

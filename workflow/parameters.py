@@ -278,7 +278,7 @@ class ExplanationParameters:
         50, "training patients the SHAP values are measured against", minimum=2
     )
     n_card_records: int = parameter(
-        12, "ECGs of the first folds that the report cards measure; 10 or more to judge", minimum=1
+        12, "ECGs, fold by fold, for the report cards; 10 or more to judge", minimum=1
     )
     shuffled_epochs: int = parameter(
         0, "epochs of networks on shuffled outcomes for the cards; 0: not made", minimum=0
