@@ -18,7 +18,7 @@ $(READY): requirements.txt pyproject.toml
 
 setup: $(READY) ## make .venv with everything needed
 
-run: $(READY) ## the main job on the embedded cohort, about eight minutes: executed notebooks and a report
+run: $(READY) ## the main job on the embedded cohort, about fifteen minutes: executed notebooks and a report
 	$(BIN)/python -m workflow run
 
 test: $(READY) ## lint, types, and all tests with one whole run of the notebooks

@@ -33,6 +33,7 @@ __all__ = [
     "measurements_panel",
     "neighbours_panel",
     "of_answers",
+    "one_a_patient",
     "one_network",
     "replacements_panel",
 ]
@@ -87,6 +88,12 @@ def one_network(scores: pd.DataFrame) -> pd.DataFrame:
         first = first[first["seed"] == first["seed"].min()]
     one = first.drop_duplicates("record_id")
     return one.sort_values("record_id").reset_index(drop=True)
+
+
+def one_a_patient(scores: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
+    """Return one random ECG of each patient, and of `n` random patients at most, in their order."""
+    one = scores.sample(frac=1.0, random_state=seed).drop_duplicates("patient_id").head(n)
+    return one.sort_index().reset_index(drop=True)
 
 
 def concepts_of_score(

@@ -283,6 +283,9 @@ class ExplanationParameters:
     shuffled_epochs: int = parameter(
         0, "epochs of networks on shuffled outcomes for the cards; 0: not made", minimum=0
     )
+    n_measured: int = parameter(
+        500, "most patients whose ECG is measured and held against the score", minimum=10
+    )
     n_training_ecgs: int = parameter(
         100, "training ECGs a fold for neighbours and replaced waves", minimum=10
     )
