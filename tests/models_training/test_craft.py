@@ -12,7 +12,8 @@ from models_training.batch_changes import changed_batch, check_settings, crop_sa
 from models_training.bundle import load_bundle, save_bundle
 from models_training.crops import network_scores
 from models_training.fold_store import Checkpoint
-from models_training.heads import BinaryHead, Head
+from models_training.hazard_head import HazardHead
+from models_training.heads import BinaryHead
 from models_training.inputs import EpochBatches
 from models_training.network_folds import recalibrated
 from models_training.settings import ArchitectureSettings, TrainingSettings
@@ -74,10 +75,10 @@ def test_pieces_that_do_not_fit_are_refused(small, settings, message):
 def test_a_head_whose_targets_cannot_be_mixed_or_recalibrated_says_so():
     check_settings(TrainingSettings(imbalance="oversample", mixup_alpha=0.2), BinaryHead())
     for name, value in (("mixup_alpha", 0.2), ("label_smoothing", 0.1)):
-        with pytest.raises(ValueError, match=f"{name} must be 0 for Head, got {value}. Its targ"):
-            check_settings(TrainingSettings(**{name: value}), Head())
-    with pytest.raises(ValueError, match="imbalance must be none for Head, got 'oversample'"):
-        check_settings(TrainingSettings(imbalance="oversample"), Head())
+        with pytest.raises(ValueError, match=f"{name} must be 0 for HazardHead, got {value}"):
+            check_settings(TrainingSettings(**{name: value}), HazardHead([365]))
+    with pytest.raises(ValueError, match="imbalance must be none for HazardHead, got 'oversamp"):
+        check_settings(TrainingSettings(imbalance="oversample"), HazardHead([365]))
 
 
 @pytest.mark.parametrize("records_per_patient", [0, 1])

@@ -1,6 +1,5 @@
 """The registry: models found by name after their checksums; what is shipped is what it says."""
 
-import numpy as np
 import pytest
 
 from models_training.architectures import build_network
@@ -80,17 +79,3 @@ def test_all_that_is_shipped_is_registered_unchanged_and_small():
         assert find_model(name, kind=entry["kind"]) == FOLDER / name
     size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
     assert size < 40e6
-
-
-@pytest.mark.parametrize("name", [n for n, e in registered().items() if e["kind"] == RISK_MODEL])
-def test_a_shipped_risk_model_gives_a_risk_and_says_what_it_is(name):
-    model, card = load_bundle(find_model(name, kind=RISK_MODEL))
-    chain = card["signal_chain"]
-    n_samples = round(chain["rate_hz"] * chain["duration_seconds"])
-    rng = np.random.default_rng(0)
-    inputs = {"ecg": rng.normal(0, 0.3, (2, n_samples, 12)).astype("float32")}
-    if card["covariate_names"]:
-        inputs["covariates"] = np.full((2, len(card["covariate_names"])), np.nan, "float32")
-    risk = np.asarray(model(inputs))
-    assert ((risk > 0) & (risk < 1)).all()
-    assert card["is_synthetic"] is True
