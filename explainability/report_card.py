@@ -257,8 +257,9 @@ def _judge(check: Check, found: _Estimate) -> tuple[str, str]:
 
 
 def _failure(row: pd.Series) -> str:
-    """Return "seed agreement 0.31, to be above 0.5"."""
-    return f"{_words(row['check'])} {row['estimate']:.2f}, to be {row['side']} {row['limit']:g}"
+    """Return "seed agreement 0.31 (0.20 to 0.44), to be above 0.5"."""
+    interval = f"{row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
+    return f"{_words(row['check'])} {interval}, to be {row['side']} {row['limit']:g}"
 
 
 def _words(name: str) -> str:
