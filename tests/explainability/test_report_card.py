@@ -92,7 +92,8 @@ def test_one_bad_value_fails_its_check_and_the_map_where_it_decides(name):
     assert map_verdict(card).verdict == ("fail" if decides else "pass")
     if decides:
         check = of(card, name)
-        expected = f"{name.replace('_', ' ')} {check['estimate']:.2f}, to be {check['side']}"
+        interval = "{estimate:.2f} ({ci_low:.2f} to {ci_high:.2f})".format(**check)
+        expected = f"{name.replace('_', ' ')} {interval}, to be {check['side']}"
         assert map_verdict(card).reason.startswith(expected)
 
 
@@ -197,9 +198,8 @@ def test_the_figure_says_verdicts_in_words_and_by_shape():
     assert sum(text.startswith("PASS") for text in texts) == len(card) - 2
     assert {"o", "X", "s"} == {str(line.get_marker()) for line in ax.lines} - {"None"}
     title = " ".join(ax.get_title().split())
-    assert re.search(
-        r"report card: seed agreement 0.10 \(0.\d\d to 0.\d\d\), to be above 0.5", title
-    )
+    pattern = r"report card: seed agreement 0.10 \(0.\d\d to 0.\d\d\), to be above 0.5"
+    assert re.search(pattern, title)
     plt.close("all")
 
 
