@@ -17,9 +17,7 @@ from explainability.card_data import (
 )
 from explainability.card_values import (
     RecordValues,
-    deflection_size,
     likeness,
-    map_correlation,
     neighbour_of_other_patient,
     planted_shares,
     rank_biserial,
@@ -35,7 +33,12 @@ from explainability.replacement import (
 from explainability.resolution import samples_a_step
 from explainability.sanity_checks import shifted_window_null
 from explainability.scores import score_function
-from explainability.weight_randomisation import randomise_weights, weighted_layers
+from explainability.wave_shares import deflection_size
+from explainability.weight_randomisation import (
+    map_correlation,
+    randomise_weights,
+    weighted_layers,
+)
 
 _EDGE_SECONDS = 0.5  # a shifted record's end meets its beginning there
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from explainability.sanity_checks import window_mass
-from explainability.weight_randomisation import map_similarity
+from explainability.weight_randomisation import map_correlation, map_similarity
 
 
 class RecordValues:
@@ -42,32 +42,6 @@ class RecordValues:
     def table(self) -> pd.DataFrame:
         """Return ``record_id, patient_id, measure, at, value``."""
         return pd.concat(self._parts, ignore_index=True)
-
-
-def map_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return Pearson's correlation of two maps of each record, signs included.
-
-    Parameters
-    ----------
-    maps, others : array of shape (n_records, ...)
-        If two maps are a common part and parts of their own of equal size, the correlation is the
-        common part's share of the variance.
-
-    Returns
-    -------
-    float array of shape (n_records,)
-        NaN where one of the two is constant.
-
-    Examples
-    --------
-    >>> map_correlation(np.array([[1, 2, 3]]), np.array([[-1, -2, -3]])).round(6).tolist()
-    [-1.0]
-    """
-    flat = [np.asarray(values, np.float64).reshape(len(values), -1) for values in (maps, others)]
-    centred = [values - values.mean(axis=1, keepdims=True) for values in flat]
-    spread = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
-    product = (centred[0] * centred[1]).sum(axis=1)
-    return np.divide(product, spread, out=np.full(len(product), np.nan), where=spread > 0)
 
 
 def likeness(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -108,12 +82,6 @@ def relative_change(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
     size = np.linalg.norm(flat[0], axis=1)
     change = np.linalg.norm(flat[1] - flat[0], axis=1)
     return np.divide(change, size, out=np.full(len(size), np.nan), where=size > 0)
-
-
-def deflection_size(ecg: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Return the distance of each sample from its lead's median in mV, in the shape of `mass`."""
-    size = np.abs(ecg - np.median(ecg, axis=1, keepdims=True))
-    return size if mass.ndim == 3 else size.mean(axis=2)
 
 
 def rank_biserial(mass: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,7 @@ from explainability.concept_figures import plot_associations, plot_replacements
 from explainability.concepts import (
     AssociationSettings,
     associations,
+    attribution_associations,
     by_patient,
     within_fold_score,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "ScoreConcepts",
     "ask_networks",
     "concepts_of_score",
+    "map_concepts",
     "measure",
     "measurements_panel",
     "neighbours_panel",
@@ -140,6 +143,29 @@ def concepts_of_score(
         len(patients),
         int((patients["y_true"] == 1).sum()),
     )
+
+
+def map_concepts(
+    maps: np.ndarray,
+    masks: Mapping[str, np.ndarray],
+    answers: ClinicalAnswers,
+    records: pd.DataFrame,
+) -> pd.DataFrame:
+    """Return `concepts.attribution_associations` of the explained records.
+
+    Parameters
+    ----------
+    maps : array of shape (n_records, n_samples, 12)
+        With a lead axis.
+    masks : mapping of str to bool array of shape (n_records, n_samples)
+        The waves.
+    answers : ClinicalAnswers
+        Of the same records: their beats are measured.
+    records : DataFrame
+        ``patient_id``.
+    """
+    measured = measure_ecgs(answers.beats)
+    return attribution_associations(maps, masks, measured, records["patient_id"].to_numpy())
 
 
 def measurements_panel(found: ScoreConcepts, *, n_rows: int = 15, note: str = "") -> Panel:

@@ -154,7 +154,7 @@ def of_shares(view: BeatView) -> dict[str, Panel]:
 
 
 def of_covariates(
-    shap: pd.DataFrame, records: pd.DataFrame, labels: Mapping[str, str]
+    shap: pd.DataFrame, records: pd.DataFrame, covariates: Sequence[Mapping[str, Any]]
 ) -> dict[str, Panel]:
     """Return the figures of the covariates' Shapley values.
 
@@ -164,9 +164,13 @@ def of_covariates(
         Of `shap_values.explain_covariates`.
     records : DataFrame
         ``record_id, patient_id, y_true``, highest risk first.
-    labels : mapping of str to str
-        Of the covariates.
+    covariates : sequence of mappings
+        ``name, label, unit``, as in ``dataset.json``.
     """
+    labels = {
+        item["name"]: f"{item['label']} ({item['unit']})" if item["unit"] else item["label"]
+        for item in covariates
+    }
     ends = records["record_id"].iloc[[0, -1]].tolist()
     return {
         "5_covariates_1": beeswarm(shap, labels),

@@ -2,85 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from explainability.figure_style import AREA_COLOURS, COLOURS, tidy
-from explainability.sanity_checks import WindowTest
+from explainability.figure_style import AREA_COLOURS
 from explainability.wave_shares import round_to_hundred
-
-
-def plot_window_mass(tests: Mapping[str, WindowTest], *, ax: Axes) -> Axes:
-    """Draw the share of map mass in each window against the same window shifted in time.
-
-    Parameters
-    ----------
-    tests : mapping of str to WindowTest
-        From `shifted_window_null`, one a window.
-    ax : Axes
-        Where to draw.
-
-    Returns
-    -------
-    Axes
-        A point a window, a bar for the central 95 % under shifted windows, and the p value.
-
-    Raises
-    ------
-    ValueError
-        If `tests` is empty.
-    """
-    if not tests:
-        raise ValueError("tests must hold at least one window, got none. Run shifted_window_null.")
-    positions = np.arange(len(tests))
-    results = list(tests.values())
-    low = np.array([100 * test.null_low for test in results])
-    high = np.array([100 * test.null_high for test in results])
-    ax.barh(
-        positions,
-        high - low,
-        left=low,
-        height=0.5,
-        color="#BBBBBB",
-        label="95 % of shifted windows",
-    )
-    ax.plot(
-        [100 * test.share for test in results],
-        positions,
-        "o",
-        color=COLOURS[1],
-        markersize=8,
-        label="window in place",
-    )
-    for position, test in zip(positions, results, strict=True):
-        ax.annotate(
-            f"×{test.enrichment:.2f}, p = {test.p_value:.3f}",
-            (1.01, position),
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=9,
-        )
-    ax.set_yticks(positions, list(tests))
-    ax.set_ylim(len(tests) - 0.5, -0.5)
-    ax.set_xlim(left=0)
-    ax.set_xlabel("share of |map| inside the window (%)")
-    ax.set_title(
-        f"Map mass and windows; {_span(results, 'n_patients')} patients, "
-        f"{_span(results, 'n_records')} records; p one-sided",
-        fontsize=10,
-    )
-    ax.legend(fontsize=9, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
-    return tidy(ax)
-
-
-def _span(results: Sequence[WindowTest], attribute: str) -> str:
-    """Return "12", or "10–12" where the windows were tested on different numbers."""
-    counts: list[Any] = sorted({getattr(result, attribute) for result in results})
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
 
 
 def plot_share_table(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes:

@@ -94,6 +94,12 @@ def record_shares(mass: np.ndarray, windows: Mapping[str, np.ndarray]) -> np.nda
     return np.divide(100 * cells, total, out=np.full(cells.shape, np.nan), where=total > 0)
 
 
+def deflection_size(ecg: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Return the distance of each sample from its lead's median in mV, in the shape of `maps`."""
+    size = np.abs(ecg - np.median(ecg, axis=1, keepdims=True))
+    return size if maps.ndim == 3 else size.mean(axis=2)
+
+
 def wave_shares(
     maps: np.ndarray,
     ecg: np.ndarray,
@@ -129,8 +135,7 @@ def wave_shares(
             f"maps, ecg and patient_ids must hold the same records, got {len(maps)}, {len(ecg)} "
             f"and {len(ids)}. Select the same rows."
         )
-    height = np.abs(ecg - np.median(ecg, axis=1, keepdims=True))
-    height = height if maps.ndim == 3 else height.mean(axis=2)
+    height = deflection_size(ecg, maps)
     found = [record_shares(mass, windows) for mass in (maps, height, np.ones(height.shape))]
     is_used = np.isfinite(found[0]).all(axis=(1, 2)) & np.isfinite(found[1]).all(axis=(1, 2))
     if not is_used.any():

@@ -71,6 +71,32 @@ def weighted_layers(model: keras.Model) -> list[str]:
     return [name for name in reversed(names) if name not in KEPT_LAYERS]
 
 
+def map_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return Pearson's correlation of two maps of each record, signs included.
+
+    Parameters
+    ----------
+    maps, others : array of shape (n_records, ...)
+        If two maps are a common part and parts of their own of equal size, the correlation is the
+        common part's share of the variance.
+
+    Returns
+    -------
+    float array of shape (n_records,)
+        NaN where one of the two is constant.
+
+    Examples
+    --------
+    >>> map_correlation(np.array([[1, 2, 3]]), np.array([[-1, -2, -3]])).round(6).tolist()
+    [-1.0]
+    """
+    flat = [np.asarray(values, np.float64).reshape(len(values), -1) for values in (maps, others)]
+    centred = [values - values.mean(axis=1, keepdims=True) for values in flat]
+    spread = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
+    product = (centred[0] * centred[1]).sum(axis=1)
+    return np.divide(product, spread, out=np.full(len(product), np.nan), where=spread > 0)
+
+
 def map_similarity(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return the Spearman correlation of two maps of each record.
 
@@ -101,10 +127,7 @@ def map_similarity(maps: np.ndarray, others: np.ndarray) -> np.ndarray:
             "Explain the same records with the same layer."
         )
     ranks = [rankdata(values.reshape(len(values), -1), axis=1) for values in (maps, others)]
-    centred = [rank - rank.mean(axis=1, keepdims=True) for rank in ranks]
-    spread = np.sqrt((centred[0] ** 2).sum(axis=1) * (centred[1] ** 2).sum(axis=1))
-    product = (centred[0] * centred[1]).sum(axis=1)
-    return np.divide(product, spread, out=np.full(len(maps), np.nan), where=spread > 0)
+    return map_correlation(*ranks)
 
 
 def _randomise(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:

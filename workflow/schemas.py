@@ -276,6 +276,7 @@ TABLES = {
     "concepts": _explained(
         "concepts", measurement="text", adjusted_for="text", correlation="number"
     ),
+    "map_concepts": _explained("map_concepts", measurement="text", wave="text", of="text"),
     "neighbours": _explained("neighbours", record_id="text", distance="number"),
     "replaced_waves": _explained(
         "replaced_waves", record_id="text", wave="text", leads="text", risk_after="number"

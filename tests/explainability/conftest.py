@@ -67,3 +67,23 @@ def make_inputs():
         return inputs
 
     return make
+
+
+@pytest.fixture
+def stored_again(build_network, tmp_path):
+    """Return a function that saves and loads a two-covariate network, as it is or in bfloat16."""
+
+    def store(model: keras.Model, state: str) -> keras.Model:
+        other = model
+        if state == "mixed_bfloat16":
+            keras.mixed_precision.set_global_policy("mixed_bfloat16")
+            try:
+                other = build_network(2)
+            finally:
+                keras.mixed_precision.set_global_policy("float32")
+            other.set_weights(model.get_weights())
+            assert other.get_layer("conv5_block3_out").compute_dtype == "bfloat16"
+        other.save(tmp_path / "model.keras")
+        return keras.saving.load_model(tmp_path / "model.keras")
+
+    return store

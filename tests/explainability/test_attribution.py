@@ -157,20 +157,10 @@ def test_grad_cam_finds_a_planted_burst_and_not_the_decoy():
 
 @pytest.mark.parametrize("state", ["reloaded", "mixed_bfloat16"])
 def test_explanations_survive_saving_and_mixed_precision(
-    build_network, make_inputs, tmp_path, state
+    build_network, make_inputs, stored_again, state
 ):
     model, inputs = build_network(2), make_inputs(4, 2)
-    other = model
-    if state == "mixed_bfloat16":
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        try:
-            other = build_network(2)
-        finally:
-            keras.mixed_precision.set_global_policy("float32")
-        other.set_weights(model.get_weights())
-        assert other.get_layer(LAYER).compute_dtype == "bfloat16"
-    other.save(tmp_path / "model.keras")
-    other = keras.saving.load_model(tmp_path / "model.keras")
+    other = stored_again(model, state)
     closeness = 0.999999 if state == "reloaded" else 0.98  # bfloat16 has eight bits of mantissa
     for explain in (
         lambda network: grad_cam(network, inputs, layer_name=LAYER),

@@ -13,7 +13,6 @@ from explainability.card_data import CardData, CardSettings, MapMethod
 from explainability.card_measures import measure_maps
 from explainability.card_values import (
     likeness,
-    map_correlation,
     neighbour_of_other_patient,
     planted_shares,
     rank_biserial,
@@ -29,6 +28,7 @@ from explainability.replacement import (
 )
 from explainability.report_card import map_verdict, report_card
 from explainability.sanity_checks import shifted_window_null
+from explainability.weight_randomisation import map_correlation
 
 RATE_HZ, N_SAMPLES, LEAD = 50, 200, 7
 HEIGHT_MV = 0.2  # QRS complexes are four times as high: the ECG itself points elsewhere

@@ -13,7 +13,6 @@ from explainability.delineation import wave_windows
 from explainability.figure_style import mark_failed, unit_map
 from explainability.input_shares import input_contributions, variance_shares
 from explainability.r_peaks import LEADS
-from explainability.sanity_checks import shifted_window_null
 from explainability.wave_shares import PARTS, share_table, wave_shares
 
 SECONDS = beat_seconds(100)
@@ -51,17 +50,6 @@ def make_groups(n_leads=0):
     beats = np.random.default_rng(0).normal(size=shape)
     groups = np.repeat(["low risk", "high risk"], 6)
     return group_mean_beats(beats, groups, np.arange(12) // 2)
-
-
-def test_windows_print_their_test(ax):
-    maps = np.random.default_rng(0).random((6, len(SECONDS)))
-    test = shifted_window_null(maps, np.tile(SECONDS > 0.2, (6, 1)), patient_ids=list("aabbcc"))
-    share_figures.plot_window_mass({"T": test}, ax=ax)
-    assert ax.texts[0].get_text() == f"×{test.enrichment:.2f}, p = {test.p_value:.3f}"
-    assert "3 patients, 6 records" in ax.get_title()
-    ax.figure.draw_without_rendering()
-    with pytest.raises(ValueError, match=r"^tests must hold at least one window, got none"):
-        share_figures.plot_window_mass({}, ax=ax)
 
 
 def test_beeswarm_greys_missing_values_and_draws_each_patient_once(ax, shap_frame):

@@ -71,19 +71,10 @@ def test_every_method_states_axes_resolution_and_unit(
 
 @pytest.mark.parametrize("state", ["reloaded", "mixed_bfloat16"])
 def test_every_method_explains_reloaded_and_mixed_precision_networks(
-    build_network, make_inputs, tmp_path, state
+    build_network, make_inputs, stored_again, state
 ):
     model, inputs = build_network(2), complete_inputs(make_inputs, 2, 2)
-    other = model
-    if state == "mixed_bfloat16":
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        try:
-            other = build_network(2)
-        finally:
-            keras.mixed_precision.set_global_policy("float32")
-        other.set_weights(model.get_weights())
-    other.save(tmp_path / "model.keras")
-    other = keras.saving.load_model(tmp_path / "model.keras")
+    other = stored_again(model, state)
     settings = settings_for(inputs, n_steps=4, groups={"limb": range(6), "chest": range(6, 12)})
     closeness = 0.999999 if state == "reloaded" else 0.98  # bfloat16 has eight bits of mantissa
     for method in QUICK:
