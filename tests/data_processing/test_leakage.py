@@ -259,6 +259,28 @@ def test_flat_and_too_short_signals_are_no_matches():
     assert find_near_identical(np.zeros((3, 300, 12)), records_of(3), rate_hz=100) == []
 
 
+@pytest.mark.parametrize(
+    ("n_lost_seconds", "n_different", "is_same"),
+    [(0, 0, True), (0, 1, True), (0, 2, False), (2, 1, True), (3, 0, True), (3, 1, False)],
+)
+def test_one_second_may_differ_where_enough_are_in_common(n_lost_seconds, n_different, is_same):
+    rng = np.random.default_rng(0)
+    whole = rng.standard_normal((4000, 8))  # at 400 Hz
+    other = whole.copy()
+    for second in range(4, 4 + n_different):
+        other[400 * second : 400 * (second + 1)] += 2 * rng.standard_normal((400, 8))
+    found = near_identical._is_same_recording(
+        whole, other[400 * n_lost_seconds :], -50 * n_lost_seconds, 0.97
+    )
+    assert found is is_same
+
+
+def test_three_seconds_in_common_prove_nothing():
+    whole = np.random.default_rng(0).standard_normal((2000, 8))  # 5 s at 400 Hz
+    assert near_identical._is_same_recording(whole, whole, 0, 0.97)
+    assert not near_identical._is_same_recording(whole, whole[800:], -100, 0.97)
+
+
 @pytest.mark.real_data
 def test_brugada_has_five_recordings_under_two_numbers(data_root, tmp_path):
     cohort = read_brugada_huca(data_root / "brugada_huca", atypical="negative")
