@@ -139,9 +139,10 @@ def works_of(work: Work) -> dict[str, tuple[Callable[[int], np.ndarray], int]]:
 
 def check_equal(work: Work) -> None:
     """Stop unless results agree; print the errors of the estimates."""
-    from explainability.resolution import resize_map
+    from explainability.resolution import resize_map, step_centres
 
-    theirs = resize_map(work.tf_keras_vis(3), work.options.n_samples)
+    centres = step_centres(work.one, work.options.layer)
+    theirs = resize_map(work.tf_keras_vis(3), work.options.n_samples, centres)
     np.testing.assert_allclose(
         work.ours("grad_cam", 3, layer_name=work.options.layer) / theirs.max(),
         theirs / theirs.max(),

@@ -46,7 +46,8 @@ from evaluation.discrimination import auroc, delong_covariance, delong_interval
 from evaluation.intervals import bootstrap_interval
 from evaluation.resampling import BootstrapPlan
 from evaluation.weighted import auroc_statistic
-from explainability.attribution import grad_cam, integrated_gradients, resize_map
+from explainability.attribution import grad_cam, integrated_gradients
+from explainability.resolution import resize_map, step_centres
 from explainability.sanity_checks import follows_sign, shifted_window_null
 from explainability.shap_values import ShapSettings, explain_covariates
 from models_training.inputs import TrainingData
@@ -163,8 +164,9 @@ def report_maps(trainer: NetworkTrainer, patients: pd.DataFrame, label: str) -> 
     inputs = {"ecg": signals, "covariates": encoded(patients).to_numpy("float32")}
     maps = integrated_gradients(trainer.model, inputs, n_steps=64)
     print(f"figure {label}_ig_complete {maps.table['is_complete'].mean():.3f} share of ECGs")
-    cam = grad_cam(trainer.model, inputs, layer_name="conv3_block4_out")
-    cam = resize_map(cam, signals.shape[1])
+    layer = "conv3_block4_out"
+    cam = grad_cam(trainer.model, inputs, layer_name=layer)
+    cam = resize_map(cam, signals.shape[1], step_centres(trainer.model, layer))
     ids, shares = patients["patient_id"].astype(str), {}
     for sign in SIGNATURES:
         masks = np.stack(

@@ -15,14 +15,12 @@ from explainability.class_activation import grad_cam
 from explainability.gradients import gradient_function
 from explainability.integrated import integrated_gradients
 from explainability.model_access import ECG_INPUT, Inputs, check_has_gradient
-from explainability.resolution import resize_map
 from explainability.scores import Score, score_function
 
 __all__ = [
     "grad_cam",
     "gradient_explainer",
     "integrated_gradients",
-    "resize_map",
     "smooth_explainer",
 ]
 

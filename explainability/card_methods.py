@@ -5,9 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from explainability.attribution import grad_cam, integrated_gradients, resize_map
+from explainability.attribution import grad_cam, integrated_gradients
 from explainability.card_data import MapMethod
 from explainability.model_access import ECG_INPUT, Inputs
+from explainability.resolution import resize_map, step_centres
 
 
 def card_methods(layer_name: str, *, n_steps: int = 32) -> list[MapMethod]:
@@ -23,7 +24,8 @@ def card_methods(layer_name: str, *, n_steps: int = 32) -> list[MapMethod]:
 
     def cam(model: keras.Model, inputs: Inputs) -> np.ndarray:
         maps = grad_cam(model, inputs, layer_name=layer_name, rectify=False)
-        return resize_map(maps, inputs[ECG_INPUT].shape[1])
+        centres = step_centres(model, layer_name)
+        return resize_map(maps, inputs[ECG_INPUT].shape[1], centres)
 
     def gradients(model: keras.Model, inputs: Inputs) -> np.ndarray:
         return integrated_gradients(model, inputs, n_steps=n_steps).ecg

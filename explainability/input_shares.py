@@ -14,7 +14,7 @@ import pandas as pd
 INPUTS = ("ecg", "covariates")
 
 
-def input_contributions(shap: pd.DataFrame) -> pd.DataFrame:
+def input_contributions(shap: pd.DataFrame, records: pd.DataFrame) -> pd.DataFrame:
     """Return the contributions of the two inputs to each patient's logit.
 
     Parameters
@@ -22,25 +22,41 @@ def input_contributions(shap: pd.DataFrame) -> pd.DataFrame:
     shap : DataFrame
         Of `shap_values.explain_covariates`: ``record_id, patient_id, base_value, shap_logit``. A
         patient's records are averaged.
+    records : DataFrame
+        ``record_id, repeat, fold``: which network explained a record.
 
     Returns
     -------
     DataFrame
         ``patient_id, ecg_logit, covariates_logit, ecg_share_percent, n_records``: against the mean
-        patient of the table, so both columns have the mean 0. The share is |ecg| / (|ecg| +
-        |covariates|), NaN where both are 0. What ECG and covariates do together only counts as the
-        covariates'.
+        patient of the same network, so both columns have the mean 0 in every fold. A fold of one
+        patient is left out. The share is |ecg| / (|ecg| + |covariates|), NaN where both are 0.
+        What ECG and covariates do together only counts as the covariates'.
+
+    Notes
+    -----
+    Networks of different folds have different offsets, which are no difference between patients.
     """
-    keys = ["patient_id", "record_id"]
-    records = shap.groupby(keys, sort=False).agg(
+    by_record = shap.groupby(["patient_id", "record_id"], sort=False).agg(
         ecg_logit=("base_value", "first"), covariates_logit=("shap_logit", "sum")
     )
-    grouped = records.groupby("patient_id", sort=False)
-    means = grouped.mean() - grouped.mean().mean()
+    of_network = records.set_index("record_id")[["repeat", "fold"]]
+    keys = ["repeat", "fold", "patient_id"]
+    grouped = by_record.reset_index().join(of_network, on="record_id").groupby(keys, sort=False)
+    means = grouped[["ecg_logit", "covariates_logit"]].mean()
+    networks = means.groupby(["repeat", "fold"])
+    means = (means - networks.transform("mean"))[networks["ecg_logit"].transform("size") > 1]
     size = means.abs()
     total = size.sum(axis=1)
     means["ecg_share_percent"] = (100 * size["ecg_logit"] / total).where(total > 0)
-    return means.assign(n_records=grouped.size()).reset_index()
+    found = means.assign(n_records=grouped.size()).reset_index()
+    return found.drop(columns=["repeat", "fold"])
+
+
+def is_divisible(contributions: pd.DataFrame) -> bool:
+    """Return whether three patients or more are there, with different logits."""
+    total = contributions[[f"{name}_logit" for name in INPUTS]].sum(axis=1).to_numpy()
+    return len(total) >= 3 and np.ptp(total) > 0
 
 
 def variance_shares(
@@ -51,7 +67,7 @@ def variance_shares(
     Parameters
     ----------
     contributions : DataFrame
-        From `input_contributions`, three patients or more.
+        From `input_contributions`, see `is_divisible`.
     n_resamples, seed
         Of the bootstrap over patients (percentile, 95 %).
 
@@ -73,7 +89,7 @@ def variance_shares(
     """
     values = contributions[[f"{name}_logit" for name in INPUTS]].to_numpy(dtype=np.float64)
     n_patients = len(values)
-    if n_patients < 3 or not np.ptp(values.sum(axis=1)) > 0:
+    if not is_divisible(contributions):
         raise ValueError(
             f"contributions must hold three patients or more with different logits, got "
             f"{n_patients}. Explain more patients."

@@ -20,7 +20,7 @@ from explainability.integrated import check_baseline, path_explainer
 from explainability.method_settings import MethodSettings
 from explainability.model_access import ECG_INPUT, Inputs
 from explainability.occlusion import check_windows, lead_explainer, wave_explainer
-from explainability.resolution import map_resolution, resize_map
+from explainability.resolution import map_resolution, resize_map, step_centres
 from explainability.scores import Score
 from explainability.shap_deep import deep_shap_explainer
 from explainability.shap_maps import BackgroundSettings, gradient_shap_explainer
@@ -47,8 +47,8 @@ def _cam(weights: Any) -> Prepare:
         layer = settings.layer_name or default_layer(model, rate_hz=settings.rate_hz, score=score)
         options = {"layer_name": layer, "score": score, "is_compiled": is_long}
         explain = cam_function(model, weights, **options)
-        n_samples = arrays[ECG_INPUT].shape[1]
-        return lambda batch, rows: BatchMap(resize_map(explain(batch), n_samples))
+        shape = (arrays[ECG_INPUT].shape[1], step_centres(model, layer))
+        return lambda batch, rows: BatchMap(resize_map(explain(batch), *shape))
 
     return prepare
 

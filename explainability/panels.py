@@ -18,7 +18,7 @@ from explainability import beat_figures, patient_figures, shap_figures, share_fi
 from explainability.beats import group_mean_beats
 from explainability.delineation import WaveWindows
 from explainability.figure_style import mark_failed, unit_map
-from explainability.input_shares import input_contributions, variance_shares
+from explainability.input_shares import input_contributions, is_divisible, variance_shares
 from explainability.median_beats import BeatRules, MedianBeats, median_beats, sentence, window_spans
 from explainability.r_peaks import LEADS
 from explainability.shap_values import importance
@@ -158,12 +158,14 @@ def of_covariates(
 ) -> dict[str, Panel]:
     """Return the figures of the covariates' Shapley values.
 
+    ECG against covariates is left out where `is_divisible` says no.
+
     Parameters
     ----------
     shap : DataFrame
         Of `shap_values.explain_covariates`.
     records : DataFrame
-        ``record_id, patient_id, y_true``, highest risk first.
+        ``record_id, patient_id, repeat, fold, y_true``, highest risk first.
     covariates : sequence of mappings
         ``name, label, unit``, as in ``dataset.json``.
     """
@@ -172,12 +174,15 @@ def of_covariates(
         for item in covariates
     }
     ends = records["record_id"].iloc[[0, -1]].tolist()
-    return {
+    found = {
         "5_covariates_1": beeswarm(shap, labels),
         "5_covariates_2": waterfalls(shap, ends, labels),
         "5_covariates_3": dependence(shap, labels),
-        "5_covariates_4": ecg_against_covariates(shap, records),
     }
+    contributions = input_contributions(shap, records)
+    if is_divisible(contributions):
+        found["5_covariates_4"] = ecg_against_covariates(contributions, records)
+    return found
 
 
 def file_name(name: str) -> str:
@@ -278,17 +283,16 @@ def dependence(shap: pd.DataFrame, labels: Mapping[str, str], *, n_covariates: i
     return figure, caption, shap[shap["covariate"].isin(names)]
 
 
-def ecg_against_covariates(shap: pd.DataFrame, records: pd.DataFrame) -> Panel:
+def ecg_against_covariates(contributions: pd.DataFrame, records: pd.DataFrame) -> Panel:
     """Draw what the ECG and what the covariates give to each patient's logit.
 
     Parameters
     ----------
-    shap : DataFrame
-        Of `shap_values.explain_covariates`.
+    contributions : DataFrame
+        Of `input_contributions`, divisible.
     records : DataFrame
         ``patient_id, y_true``.
     """
-    contributions = input_contributions(shap)
     shares = variance_shares(contributions)
     outcome = records.groupby("patient_id")["y_true"].max().to_dict()
     figure = Figure(figsize=(6.6, 4.8), layout="constrained")
@@ -297,7 +301,8 @@ def ecg_against_covariates(shap: pd.DataFrame, records: pd.DataFrame) -> Panel:
     )
     caption = (
         "Logit with the patient's own ECG and the covariates of background patients, against what "
-        "the own covariates add (Shapley values), both against the mean patient. Shares of the "
-        "variance of the logit between patients, with 95 % bootstrap intervals over patients."
+        "the own covariates add (Shapley values), both against the mean patient of the same "
+        "network. Shares of the variance of the logit between patients of one network, with 95 % "
+        "bootstrap intervals over patients."
     )
     return figure, caption, contributions

@@ -27,8 +27,11 @@ def agreement_with_tf_keras_vis(model: keras.Model, inputs: Inputs, *, layer_nam
     -------
     str
         The largest absolute difference over the largest value of both maps. A network with
-        covariates is not compared: tf-keras-vis returns a false map for their input.
+        covariates is not compared: tf-keras-vis returns a false map for their input. Nor is
+        anything where Keras does not run on TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        return "Grad-CAM was not compared with tf-keras-vis, which needs TensorFlow."
     if COVARIATE_INPUT in inputs:
         return (
             "Grad-CAM was not compared with tf-keras-vis, which returns a false map for networks "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ _POINTWISE = (
     "Activation", "Add", "Average", "BatchNormalization", "Dense", "Dropout", "ELU",
     "LayerNormalization",
     "LeakyReLU", "Maximum", "Normalization", "PReLU", "ReLU", "Rescaling", "SpatialDropout1D",
-    "Subtract", "ZeroPadding1D",
+    "Subtract",
 )  # fmt: skip
 _SCALING_LAYER = "ecg_scaling"
 
@@ -78,8 +78,9 @@ def map_resolution(model: keras.Model, layer_name: str, *, rate_hz: float) -> Ma
 
     Notes
     -----
-    Receptive field r and jump j grow as r' = r + (k - 1) d j and j' = j s (kernel k, dilation d,
-    stride s); where branches meet, the larger r counts. Araujo et al. 2019,
+    Receptive field r, jump j and centre c of the first value grow as r' = r + (k - 1) d j, j' = j s
+    and c' = c + ((k - 1) d / 2 - p) j (kernel k, dilation d, stride s, padding p on the left);
+    where branches meet, the largest r and the mean c count. Araujo et al. 2019,
     doi 10.23915/distill.00021.
     """
     if not rate_hz > 0:
@@ -95,9 +96,24 @@ def map_resolution(model: keras.Model, layer_name: str, *, rate_hz: float) -> Ma
     field = _receptive_fields(model).get(id(inner))
     return MapResolution(
         n_steps=int(inner.shape[1]),
-        seconds_per_value=n_samples / inner.shape[1] / rate_hz,
-        receptive_field_seconds=None if field is None else min(field[0], n_samples) / rate_hz,
+        seconds_per_value=(field.jump if field else n_samples / inner.shape[1]) / rate_hz,
+        receptive_field_seconds=None if field is None else min(field.size, n_samples) / rate_hz,
     )
+
+
+def step_centres(model: keras.Model, layer_name: str) -> np.ndarray:
+    """Return the sample of the ECG at the centre of each value of a layer, shape (n_steps,).
+
+    Strided layers that take the first of two values draw it to an earlier time, layer by layer.
+    Where the graph is not known (see `map_resolution`) the values are spread evenly.
+    """
+    inner = layer_output(model, layer_name)
+    n_samples = next(t.shape[1] for t in model.inputs if t.name == ECG_INPUT)
+    field = _receptive_fields(model).get(id(inner))
+    steps = np.arange(inner.shape[1])
+    if field is None:
+        return (steps + 0.5) * n_samples / len(steps) - 0.5
+    return field.centre + steps * float(field.jump)
 
 
 def samples_a_step(model: keras.Model) -> int:
@@ -105,46 +121,63 @@ def samples_a_step(model: keras.Model) -> int:
 
     Shifted by a multiple of it, an ECG goes through the strides of the network as before.
     """
-    return max((jump for _, jump in _receptive_fields(model).values()), default=1)
+    return max((field.jump for field in _receptive_fields(model).values()), default=1)
 
 
-def _receptive_fields(model: keras.Model) -> dict[int, tuple[int, int]]:
-    """Map tensors (by id) to (field in samples, jump in samples) where both are known."""
-    fields: dict[int, tuple[int, int]] = {}
+class _Field(NamedTuple):
+    """What one value of a tensor sees, in samples: how many, the next how far, the first where."""
+
+    size: int
+    jump: int
+    centre: float
+
+
+def _receptive_fields(model: keras.Model) -> dict[int, _Field]:
+    """Return the fields of tensors (by id) where they are known."""
+    fields: dict[int, _Field] = {}
     for operation in model.operations:
         if operation.name == ECG_INPUT:
-            fields[id(operation.output)] = (1, 1)
+            fields[id(operation.output)] = _Field(1, 1, 0.0)
             continue
         if isinstance(operation, keras.layers.InputLayer):
             continue
-        known = [fields.get(id(tensor)) for tensor in keras.tree.flatten(operation.input)]
-        if not known or any(entry is None for entry in known):
+        tensors = keras.tree.flatten(operation.input)
+        known = [fields[id(tensor)] for tensor in tensors if id(tensor) in fields]
+        if not known or len(known) < len(tensors):
             continue
-        grown = _grow(operation, (max(f for f, _ in known), max(j for _, j in known)))  # type: ignore[misc]
+        sizes, jumps, centres = zip(*known, strict=True)
+        before = _Field(max(sizes), max(jumps), sum(centres) / len(centres))
+        grown = _grow(operation, tensors[0].shape[1], before)
         if grown is not None:
             for tensor in keras.tree.flatten(operation.output):
                 fields[id(tensor)] = grown
     return fields
 
 
-def _grow(operation: Any, field_and_jump: tuple[int, int]) -> tuple[int, int] | None:
-    """Return field and jump after one operation, None where it can't be said."""
-    field, jump = field_and_jump
+def _grow(operation: Any, n_steps: int, before: _Field) -> _Field | None:
+    """Return the field after one operation on `n_steps` values, None where it can't be said."""
     kind = type(operation).__name__
     if kind in _POINTWISE or operation.name == _SCALING_LAYER:
-        return field, jump
+        return before
     if kind == "Concatenate" and operation.axis in (-1, 2):
-        return field, jump
+        return before
+    if kind == "ZeroPadding1D":
+        return before._replace(centre=before.centre - operation.padding[0] * before.jump)
     if kind in ("Conv1D", "SeparableConv1D", "DepthwiseConv1D"):
-        kernel, stride = operation.kernel_size[0], operation.strides[0]
-        return field + (kernel - 1) * operation.dilation_rate[0] * jump, jump * stride
-    if kind in ("MaxPooling1D", "AveragePooling1D"):
-        size, stride = np.ravel(operation.pool_size)[0], np.ravel(operation.strides)[0]
-        return int(field + (size - 1) * jump), int(jump * stride)
-    return None
+        reach = (operation.kernel_size[0] - 1) * operation.dilation_rate[0]
+        stride = operation.strides[0]
+    elif kind in ("MaxPooling1D", "AveragePooling1D"):
+        reach = int(np.ravel(operation.pool_size)[0]) - 1
+        stride = int(np.ravel(operation.strides)[0])
+    else:
+        return None
+    n_padded = (-(-n_steps // stride) - 1) * stride + reach + 1 - n_steps
+    left = {"same": max(n_padded, 0) // 2, "causal": reach}.get(operation.padding, 0)
+    centre = before.centre + (reach / 2 - left) * before.jump
+    return _Field(before.size + reach * before.jump, before.jump * stride, centre)
 
 
-def resize_map(maps: np.ndarray, n_samples: int) -> np.ndarray:
+def resize_map(maps: np.ndarray, n_samples: int, centres: np.ndarray | None = None) -> np.ndarray:
     """Bring maps to one value a sample, by linear interpolation between the steps' centres.
 
     Parameters
@@ -153,6 +186,8 @@ def resize_map(maps: np.ndarray, n_samples: int) -> np.ndarray:
         Output of `attribution.grad_cam`.
     n_samples : int
         Samples of the ECG.
+    centres : array of shape (n_steps,), optional
+        `step_centres` of the layer; evenly spread by default.
 
     Returns
     -------
@@ -167,8 +202,8 @@ def resize_map(maps: np.ndarray, n_samples: int) -> np.ndarray:
 
     Notes
     -----
-    Step k stands for samples [k s, (k + 1) s) with s = n_samples / n_steps, so its centre is at
-    (k + 0.5) s - 0.5; outside the first and last centre the value is held.
+    Evenly spread, step k stands for samples [k s, (k + 1) s) with s = n_samples / n_steps, so its
+    centre is at (k + 0.5) s - 0.5. Outside the first and last centre the value is held.
 
     Examples
     --------
@@ -187,7 +222,10 @@ def resize_map(maps: np.ndarray, n_samples: int) -> np.ndarray:
             f"n_samples must be at least the map's {n_steps} steps, got {n_samples}. "
             "Pass the number of samples of the ECG."
         )
-    position = np.clip((np.arange(n_samples) + 0.5) * n_steps / n_samples - 0.5, 0, n_steps - 1)
+    steps = np.arange(n_steps)
+    if centres is None:
+        centres = (steps + 0.5) * n_samples / n_steps - 0.5
+    position = np.interp(np.arange(n_samples), centres, steps)
     left = np.minimum(position.astype(int), max(n_steps - 2, 0))
     right = np.minimum(left + 1, n_steps - 1)
     weight = (position - left).astype(np.float32)

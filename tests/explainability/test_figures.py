@@ -197,7 +197,8 @@ def test_dependence_shows_missing_values_apart(ax, shap_frame):
 def test_the_ecg_against_the_covariates(ax):
     shap = pd.DataFrame({"record_id": range(8), "patient_id": range(8), "shap_logit": 0.0})
     shap["base_value"] = np.random.default_rng(0).normal(size=8)
-    contributions = input_contributions(shap)
+    networks = pd.DataFrame({"record_id": range(8), "repeat": 0, "fold": 0})
+    contributions = input_contributions(shap, networks)
     shares = variance_shares(contributions, n_resamples=100)
     y_true = dict.fromkeys(range(8), 0) | {3: 1}
     patient_figures.plot_input_contributions(contributions, shares, ax=ax, y_true=y_true)

@@ -114,3 +114,9 @@ def test_shap_called_plainly_and_integrated_gradients_as_its_limit(logit_model, 
     np.testing.assert_allclose(ours.maps, theirs, rtol=1e-3, atol=1e-6)
     path = attribute(model, ecg, method="integrated_gradients", settings=settings)
     assert np.corrcoef(path.maps.ravel(), theirs.ravel())[0, 1] > 0.995
+
+
+def test_other_back_ends_are_not_compared(build_network, make_inputs, monkeypatch):
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    words = agreement_with_tf_keras_vis(build_network(), make_inputs(1), layer_name=LAYERS[0])
+    assert words == "Grad-CAM was not compared with tf-keras-vis, which needs TensorFlow."

@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from explainability.resolution import map_resolution, resize_map
+from explainability.resolution import map_resolution, resize_map, step_centres
+from models_training.architectures import build_network as build_named
+from models_training.settings import ArchitectureSettings
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,36 @@ def test_a_layer_that_sees_everything_has_no_field():
         "62 values, one every 0.01 s; each sees an unknown stretch of ECG; "
         "no lead axis (a Grad-CAM map says when, not in which lead)"
     )
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "xresnet1d"])
+def test_centres_are_where_the_gradient_of_a_value_lies(name):
+    """Of an averaging network on a nearly constant ECG: strides that take the first move it."""
+    import tensorflow as tf
+
+    settings = ArchitectureSettings(name=name, width=2, stage_blocks=(1, 1, 1, 1))
+    model = build_named(n_samples=1000, settings=settings)
+    for weight in model.weights:
+        if "kernel" in weight.path:
+            weight.assign(np.full(weight.shape, 1 / np.prod(weight.shape[:-1])))
+        elif "gamma" in weight.path:
+            weight.assign(np.ones(weight.shape))
+    ecg = tf.constant(2 + np.random.default_rng(0).normal(0, 0.01, (8, 1000, 12)), tf.float32)
+    for layer in ("conv3_block1_out", "conv5_block1_out"):
+        inner = keras.Model(model.inputs, model.get_layer(layer).output)
+        middle = inner.output_shape[1] // 2
+        with tf.GradientTape() as tape:
+            tape.watch(ecg)
+            value = tf.reduce_sum(inner(ecg)[:, middle])
+        mass = np.abs(tape.gradient(value, ecg).numpy()).sum(axis=(0, 2))
+        centre = np.average(np.arange(1000), weights=mass)
+        assert step_centres(model, layer)[middle] == pytest.approx(centre, abs=2.0)
+
+
+def test_resized_maps_follow_the_centres():
+    maps = np.eye(3)[1:2]
+    resized = resize_map(maps, 9, np.array([0.0, 3.0, 6.0]))[0]
+    np.testing.assert_allclose(resized, [0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3, 0, 0, 0], atol=1e-6)
 
 
 def test_resized_maps_keep_place_and_mass():

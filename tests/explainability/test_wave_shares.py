@@ -173,9 +173,14 @@ def shap_frame(ecg_logit, covariates_logit, patient_ids):
     )
 
 
+def networks_of(shap, folds):
+    ids = shap["record_id"].drop_duplicates()
+    return pd.DataFrame({"record_id": ids, "repeat": 0, "fold": folds})
+
+
 def test_contributions_are_against_the_mean_patient():
     shap = shap_frame([1.0, 3.0, 4.0], np.array([0.5, 0.5, 3.0]), ["a", "a", "b"])
-    frame = input_contributions(shap)
+    frame = input_contributions(shap, networks_of(shap, 0))
     assert frame["patient_id"].tolist() == ["a", "b"]
     np.testing.assert_allclose(frame["ecg_logit"], [-1, 1])  # means 2 and 4
     np.testing.assert_allclose(frame["covariates_logit"], [-1.25, 1.25])  # 0.5 and 3
@@ -183,17 +188,29 @@ def test_contributions_are_against_the_mean_patient():
     assert frame["n_records"].tolist() == [2, 1]
 
 
+def test_offsets_of_the_networks_are_no_contribution():
+    rng = np.random.default_rng(0)
+    fold = np.repeat([0, 1, 2], [20, 20, 1])
+    ecg, others = rng.normal(size=41), rng.normal(size=41)
+    same = shap_frame(ecg, others, np.arange(41))
+    moved = shap_frame(ecg + 5.0 * fold, others - 3.0 * fold, np.arange(41))
+    expected = input_contributions(same, networks_of(same, fold))
+    pd.testing.assert_frame_equal(input_contributions(moved, networks_of(moved, fold)), expected)
+    assert expected["patient_id"].tolist() == list(range(40))  # nothing to compare the last with
+
+
 def test_shares_of_the_variance_are_those_of_independent_inputs():
     rng = np.random.default_rng(0)
     n = 20_000
     shap = shap_frame(3 * rng.normal(size=n), rng.normal(size=n), np.arange(n))
-    shares = variance_shares(input_contributions(shap), n_resamples=100)
+    shares = variance_shares(input_contributions(shap, networks_of(shap, 0)), n_resamples=100)
     np.testing.assert_allclose(shares["share_percent"], [90, 10], atol=1)
     assert shares["share_percent"].sum() == pytest.approx(100)
     assert (shares["ci_low"] < shares["share_percent"]).all()
 
 
 def test_too_few_patients_are_refused():
-    frame = input_contributions(shap_frame(np.ones(2), np.ones(2), ["a", "b"]))
+    shap = shap_frame(np.ones(2), np.ones(2), ["a", "b"])
+    frame = input_contributions(shap, networks_of(shap, 0))
     with pytest.raises(ValueError, match=r"^contributions must hold three patients or more"):
         variance_shares(frame)
