@@ -82,7 +82,8 @@ def answers_of():
         "is_outside_training_range": True,
     }  # fmt: skip
     seconds = np.linspace(-0.3, 0.6, 20)
-    beats = RecordBeats(seconds, np.zeros((1, 20, 12)), pd.DataFrame(), pd.DataFrame(), [], 100.0)
+    none = pd.DataFrame(index=[0])
+    beats = RecordBeats(seconds, np.zeros((1, 20, 12)), none, none, none, [], 100.0)
     shown = {name: np.zeros((20, 12)) for name in ("R7", "R8")}
     return ClinicalAnswers(beats, pd.DataFrame(near), shown, pd.DataFrame(rows))
 
