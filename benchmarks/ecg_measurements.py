@@ -25,6 +25,7 @@ from scipy.stats import spearmanr
 
 from data_processing.chain import SignalChain
 from data_processing.leads import LEADS
+from data_processing.readers import read_ecg
 from data_processing.synthetic import SyntheticSettings, simulate_ecgs, simulate_patients
 from data_processing.synthetic_heart import draw_hearts
 from evaluation.intervals import bootstrap_interval
@@ -152,12 +153,12 @@ def ludb_errors(folder: Path) -> pd.DataFrame:
         marked = np.where(is_marked, np.nanmedian(np.where(is_marked, lengths, 0), axis=0), np.nan)
         reference = dict(zip(INTERVALS, 1000 * marked, strict=True))
         reference["heart_rate_bpm"] = heart_rate_bpm(marks[:, 1, 1], 1.0)
-        record = wfdb.rdrecord(str(path.with_suffix("")))
-        chain = SignalChain()
-        prepared = chain.apply(in_order(record), record.fs)
+        # Not wfdb alone: the gains in LUDB's headers are wrong, and the project's reader knows.
+        ecg, chain = read_ecg(path), SignalChain()
+        prepared = chain.apply(ecg.signal_mv, ecg.rate_hz)
         for rate, signal, hz in (
-            ("500 Hz", in_order(record), float(record.fs)),
-            ("100 Hz", prepared, float(chain.rate_hz)),
+            ("500 Hz", ecg.signal_mv, ecg.rate_hz),
+            ("100 Hz", prepared, chain.rate_hz),
         ):
             for name, found in measured_by_definition(signal, hz).items():
                 row = {"record": int(path.stem), "rate": rate, "definition": name}
@@ -217,8 +218,8 @@ def ludb_words(folder: Path) -> pd.DataFrame:
     names = [str(number) for number in table["ID"]]
     is_here = [(folder / "data" / f"{name}.dat").exists() for name in names]
     table, names = table[is_here], [n for n, here in zip(names, is_here, strict=True) if here]
-    records = [wfdb.rdrecord(str(folder / "data" / name)) for name in names]
-    found = measure_ecgs(find_beats(np.stack([in_order(r) for r in records]), 500.0))
+    signals = [read_ecg(folder / "data" / f"{name}.hea").signal_mv for name in names]
+    found = measure_ecgs(find_beats(np.stack(signals), 500.0))
     rows = []
     for column, measurement in (
         ("Electric axis of the heart", "qrs_axis_degrees"),

@@ -143,7 +143,7 @@ def _draw_forest(
     ax.axvline(0.0, color=INK, linewidth=0.8)
     if not names:
         words = "too few patients, or too few measured, for a correlation"
-        ax.text(0.5, 0.5, words, transform=ax.transAxes, ha="center", va="bottom")
+        ax.text(0.5, 0.9, words, transform=ax.transAxes, ha="center", va="bottom")
     ax.set_yticks(range(len(names)), labels, fontsize=9.5)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(-1.0, 1.0)

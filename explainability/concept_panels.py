@@ -181,8 +181,8 @@ def map_concepts_panel(
     table: pd.DataFrame, view: BeatView, *, method: str = MAP_METHOD, n_rows: int = 12
 ) -> Panel:
     """Draw `map_concepts`, hatched where the map failed its report card."""
-    n_shown = min(n_rows, table["measurement"].nunique())
-    figure, ax = plt.subplots(figsize=(8.6, 2.2 + 0.42 * n_shown), layout="constrained")
+    n_shown = min(n_rows, table.dropna(subset="correlation")["measurement"].nunique())
+    figure, ax = plt.subplots(figsize=(8.6, 3.0 + 0.42 * n_shown), layout="constrained")
     n_events = int(view.records.groupby("patient_id")["y_true"].max().eq(1).sum())
     plot_map_associations(table, ax=ax, n_rows=n_rows, n_events=n_events)
     caption = (
