@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -11,7 +10,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from explainability.clinical_checks import ClinicalAnswers, FoldAccess, ask_networks
-from explainability.concept_figures import plot_associations, plot_replacements
+from explainability.concept_figures import (
+    plot_associations,
+    plot_map_associations,
+    plot_replacements,
+)
 from explainability.concepts import (
     AssociationSettings,
     associations,
@@ -23,6 +26,7 @@ from explainability.counterfactual import ABOUT, change_table, describe_change
 from explainability.ecg_measurements import measure_ecgs, measured_counts
 from explainability.explained_variance import ExplainedScore, explained_by_measurements
 from explainability.neighbours import DISTANCE, plot_neighbours
+from explainability.panels import BeatView, hatched
 from explainability.record_beats import find_beats
 
 __all__ = [
@@ -32,6 +36,7 @@ __all__ = [
     "ask_networks",
     "concepts_of_score",
     "map_concepts",
+    "map_concepts_panel",
     "measure",
     "measurements_panel",
     "neighbours_panel",
@@ -41,6 +46,7 @@ __all__ = [
     "replacements_panel",
 ]
 
+MAP_METHOD = "integrated gradients"
 Panel = tuple[Figure, str, pd.DataFrame]
 
 
@@ -146,26 +152,48 @@ def concepts_of_score(
 
 
 def map_concepts(
-    maps: np.ndarray,
-    masks: Mapping[str, np.ndarray],
+    view: BeatView,
     answers: ClinicalAnswers,
-    records: pd.DataFrame,
+    *,
+    method: str = MAP_METHOD,
+    settings: AssociationSettings | None = None,
 ) -> pd.DataFrame:
     """Return `concepts.attribution_associations` of the explained records.
 
     Parameters
     ----------
-    maps : array of shape (n_records, n_samples, 12)
-        With a lead axis.
-    masks : mapping of str to bool array of shape (n_records, n_samples)
-        The waves.
+    view : BeatView
+        Its maps, waves and records (``patient_id, repeat, fold``).
     answers : ClinicalAnswers
         Of the same records: their beats are measured.
-    records : DataFrame
-        ``patient_id``.
+    method : str
+        One of the view's maps, with a lead axis.
+    settings : AssociationSettings, optional
+        Resamples and seed.
     """
-    measured = measure_ecgs(answers.beats)
-    return attribution_associations(maps, masks, measured, records["patient_id"].to_numpy())
+    measured, masks = measure_ecgs(answers.beats), view.windows.masks
+    return attribution_associations(
+        view.maps[method], masks, measured, view.records, settings=settings
+    )
+
+
+def map_concepts_panel(
+    table: pd.DataFrame, view: BeatView, *, method: str = MAP_METHOD, n_rows: int = 12
+) -> Panel:
+    """Draw `map_concepts`, hatched where the map failed its report card."""
+    n_shown = min(n_rows, table.dropna(subset="correlation")["measurement"].nunique())
+    figure, ax = plt.subplots(figsize=(8.6, 3.0 + 0.42 * n_shown), layout="constrained")
+    n_events = int(view.records.groupby("patient_id")["y_true"].max().eq(1).sum())
+    plot_map_associations(table, ax=ax, n_rows=n_rows, n_events=n_events)
+    caption = (
+        f"Rank correlation of what is measured in a wave with the map ({method}) in the same wave "
+        "and leads, compared within the fold. A larger wave may get a larger share merely because "
+        "these maps multiply by the deflection; whether the risk goes up with it does not follow "
+        "from that. One ECG a patient, from the thirds of highest and lowest risk: in all patients "
+        "the correlations would be smaller. An association with the map says what the network "
+        "does with a wave, nothing about the disease."
+    )
+    return hatched(figure, view, method), caption, table
 
 
 def measurements_panel(found: ScoreConcepts, *, n_rows: int = 15, note: str = "") -> Panel:
@@ -234,17 +262,24 @@ def replacements_panel(
     return figure, caption, table
 
 
-def of_answers(answers: ClinicalAnswers, records: pd.DataFrame) -> dict[str, Panel]:
-    """Return the figures of replaced waves, and of the neighbours of highest and lowest risk.
+def of_answers(answers: ClinicalAnswers, view: BeatView, mapped: pd.DataFrame) -> dict[str, Panel]:
+    """Return the figures of measured maps, replaced waves, and neighbours of two patients.
 
     Parameters
     ----------
     answers : ClinicalAnswers
         Of `clinical_checks.ask_networks`.
-    records : DataFrame
-        ``record_id, y_true, y_score``, highest risk first, as they were asked.
+    view : BeatView
+        Its records, highest risk first, are those that were asked about (``record_id, y_true,
+        y_score``); neighbours are shown of the first and of the last.
+    mapped : DataFrame
+        Of `map_concepts`.
     """
-    found = {"7_replaced_waves": replacements_panel(answers)}
+    records = view.records
+    found = {
+        "6_measurements_and_map": map_concepts_panel(mapped, view),
+        "7_replaced_waves": replacements_panel(answers),
+    }
     for row in (0, len(records) - 1):
         panel = neighbours_panel(answers, records.iloc[row], row)
         found[f"8_neighbours_{row:03d}"] = panel

@@ -65,12 +65,20 @@ def within_fold_score(scores: pd.DataFrame) -> np.ndarray:
         Mean 0 in every fold: networks of different folds are on different scales. NaN in a fold
         whose risks are all the same.
     """
-    table = scores[["repeat", "fold"]].reset_index(drop=True)
     risk = scores["y_score"].to_numpy(float)
-    values = table.assign(logit=logit(np.clip(risk, _LIMIT, 1 - _LIMIT)))
-    groups = values.groupby(["repeat", "fold"])["logit"]
+    return within_fold(logit(np.clip(risk, _LIMIT, 1 - _LIMIT)), scores)
+
+
+def within_fold(values: np.ndarray, records: pd.DataFrame) -> np.ndarray:
+    """Return a value of each record in standard deviations within its fold, (n_records,).
+
+    `records` has the columns ``repeat, fold``; missing values stay out, and a fold where the value
+    does not vary, or with a single record, has NaN.
+    """
+    table = records[["repeat", "fold"]].reset_index(drop=True).assign(value=values)
+    groups = table.groupby(["repeat", "fold"])["value"]
     spread = groups.transform("std")
-    centred = values["logit"] - groups.transform("mean")
+    centred = table["value"] - groups.transform("mean")
     return (centred / spread.where(spread > 0)).to_numpy()
 
 
@@ -211,7 +219,7 @@ def attribution_associations(
     maps: np.ndarray,
     masks: Mapping[str, np.ndarray],
     measurements: pd.DataFrame,
-    patient_ids: pd.Series | np.ndarray,
+    records: pd.DataFrame,
     *,
     settings: AssociationSettings | None = None,
 ) -> pd.DataFrame:
@@ -225,8 +233,9 @@ def attribution_associations(
         The waves ``P, QRS, ST, T``.
     measurements : DataFrame, n_records rows
         Of `ecg_measurements.measure_ecgs`.
-    patient_ids : array of shape (n_records,)
-        A patient's records are averaged first.
+    records : DataFrame, n_records rows
+        ``patient_id, repeat, fold``. Maps of different folds come from different networks, so the
+        map is compared within the fold; a patient's records are averaged.
     settings : AssociationSettings, optional
         Resamples and seed.
 
@@ -234,7 +243,7 @@ def attribution_associations(
     -------
     DataFrame
         As `associations`, with ``of`` ("signed sum": does the map push the risk up where the
-        measurement is large; "share": is more of the map there), ``wave`` and ``leads``.
+        measurement is large; "share": is more of the absolute map there), ``wave`` and ``leads``.
 
     Raises
     ------
@@ -246,6 +255,7 @@ def attribution_associations(
             f"maps must be of shape (n_records, n_samples, {len(LEADS)}), got {np.shape(maps)}. "
             "Use integrated gradients; Grad-CAM has no lead axis."
         )
+    patient_ids = records["patient_id"].to_numpy()
     patients = by_patient(measurements, patient_ids)
     total = np.abs(maps).sum(axis=(1, 2), dtype=np.float64)
     tables = []
@@ -257,7 +267,8 @@ def attribution_associations(
         is_known = masks[item.wave].any(axis=1) & (total > 0)
         mass = np.abs(inside).sum(axis=(1, 2)) / np.where(is_known, total, np.nan)
         both = {"signed sum": np.where(is_known, inside.sum(axis=(1, 2)), np.nan), "share": mass}
-        of_patient = by_patient(pd.DataFrame(both), patient_ids)
+        compared = {kind: within_fold(values, records) for kind, values in both.items()}
+        of_patient = by_patient(pd.DataFrame(compared), patient_ids)
         for kind in both:
             found = associations(of_patient[kind], patients[[item.name]], settings=settings)
             where = {"of": kind, "wave": item.wave, "leads": " ".join(item.leads)}

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy.signal import resample_poly
 
+from explainability.beat_intervals import intervals_of, measured_beats
 from explainability.beats import WINDOWS, beat_window_mask
-from explainability.r_peaks import bandpass, detect_r_peaks
+from explainability.r_peaks import bandpass, detect_r_peaks, heart_rate_bpm
 from explainability.wave_points import (
     WAVES,
     consensus,
@@ -64,7 +65,8 @@ class WaveWindows:
         Samples of each record's R peaks.
     table : DataFrame
         One row a record: ``method, reason, n_beats, n_p, n_qrs, n_t`` (beats with that wave
-        found) and ``heart_rate_bpm, pr_ms, qrs_ms, qt_ms`` (medians over beats; NaN: not found).
+        found), ``heart_rate_bpm`` and, of the normal beats, ``pr_ms, qrs_ms, qt_ms``
+        (`beat_intervals.intervals_of`).
     """
 
     masks: dict[str, np.ndarray]
@@ -100,7 +102,8 @@ def wave_windows(ecg: np.ndarray, rate_hz: float) -> WaveWindows:
         found = delineate(signal, rate_hz)
         for name, mask in _record_masks(found, rate_hz, len(signal)).items():
             masks[name][row] = mask
-        rows.append(_describe(found, rate_hz))
+        normal = measured_beats(signal, found.r_peaks, rate_hz).r_peaks
+        rows.append(_describe(found, normal, rate_hz))
         peaks.append(found.r_peaks)
     return WaveWindows(masks, peaks, pd.DataFrame(rows))
 
@@ -225,29 +228,14 @@ def _stretch_mask(points: np.ndarray, n_samples: int) -> np.ndarray:
     return mask
 
 
-def _describe(found: Delineation, rate_hz: float) -> dict[str, object]:
+def _describe(found: Delineation, normal_peaks: np.ndarray, rate_hz: float) -> dict[str, object]:
     """Return the row of `WaveWindows.table` of one record."""
     n_found = np.isfinite(found.points_seconds[:, :, 1]).sum(axis=0)
-    onset, _, offset = np.moveaxis(found.points_seconds, 2, 0)
-    lengths = {
-        "pr_ms": onset[:, 1] - onset[:, 0],
-        "qrs_ms": offset[:, 1] - onset[:, 1],
-        "qt_ms": offset[:, 2] - onset[:, 1],
-    }
-    is_done = found.method == DELINEATED
-    if n_found[0] < _FOUND_SHARE * len(onset):  # a few chance P waves are no PR interval
-        lengths["pr_ms"] = np.full(len(onset), np.nan)
-    rr = np.diff(found.r_peaks) / rate_hz
     return {
         "method": found.method,
         "reason": found.reason,
         "n_beats": len(found.r_peaks),
         **dict(zip(("n_p", "n_qrs", "n_t"), map(int, n_found), strict=True)),
-        "heart_rate_bpm": 60.0 / float(np.median(rr)) if len(rr) else np.nan,
-        **{name: _median_ms(part) if is_done else np.nan for name, part in lengths.items()},
+        "heart_rate_bpm": heart_rate_bpm(found.r_peaks, rate_hz),
+        **intervals_of(found.points_seconds, found.r_peaks, normal_peaks),
     }
-
-
-def _median_ms(seconds: np.ndarray) -> float:
-    known = seconds[np.isfinite(seconds)]
-    return float(1000 * np.median(known)) if len(known) else float("nan")

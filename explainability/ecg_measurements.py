@@ -1,7 +1,8 @@
 """What a cardiologist would measure in each ECG: rate, intervals, axes, voltages, ST and T.
 
-Everything is measured in the median normal beat, with marks that hold for all leads together. A
-measurement that cannot be made is missing, never zero.
+Intervals are medians over the normal beats; axes, voltages, ST and T are measured in the median
+normal beat, with marks that hold for all leads together. A measurement that cannot be made is
+missing, never zero. docs/ecg_measurements.md lists all with their agreement with cardiologists.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ _LOW_VOLTAGE_MV = 0.5
 _NOTCH_MV = 0.05
 _NOTCH_RATE_HZ = 250.0
 _SMALLEST_VECTOR_MV_MS = 1.0  # below it the direction of a vector is noise
-_DURATIONS_MS = {"pr": (60, 400), "qrs": (40, 260), "qt": (200, 700)}  # beyond: not believed
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def measure_ecgs(beats: RecordBeats) -> pd.DataFrame:
       neighbouring normal RR intervals (ten seconds: Munoz 2015, doi 10.1371/journal.pone.0138921).
     * ``n_premature_beats`` whole beats that come after less than 80 % of the median RR interval;
       missing where more than a third do: that is an irregular rhythm.
-    * ``pr_ms, qrs_ms, qt_ms`` between marks for all leads together; refused outside 60-400, 40-260
-      and 200-700 ms. ``qtc_fridericia_ms`` QT / (RR / 1 s)^(1/3), Fridericia 1920, reprinted 2003,
-      doi 10.1046/j.1542-474X.2003.08413.x.
+    * ``pr_ms, qrs_ms, qt_ms`` of `beat_intervals.intervals_of`. ``qtc_fridericia_ms``
+      QT / (RR / 1 s)^(1/3), Fridericia 1920, reprinted 2003, doi
+      10.1046/j.1542-474X.2003.08413.x.
     * Axes from the areas A of QRS and of T: atan2(2 A(aVF) / sqrt 3, A(I)), -180 to 180 degrees;
       the augmented lead is scaled to the length of a bipolar one. Missing where the vector is
       below 1 mV ms. Limits of normal: Surawicz 2009, doi 10.1161/CIRCULATIONAHA.108.191095.
@@ -114,7 +114,9 @@ def measure_ecgs(beats: RecordBeats) -> pd.DataFrame:
       ``n_inverted_t_v4_v6`` those of -0.1 mV or lower.
     """
     marks = beats.marks_seconds
-    table = beats.rhythm.drop(columns="n_beats").join(_intervals(marks, beats.rhythm))
+    table = beats.rhythm.drop(columns="n_beats").join(beats.intervals_ms)
+    rr_seconds = 60.0 / table["heart_rate_bpm"]
+    table["qtc_fridericia_ms"] = table["qt_ms"] / np.cbrt(rr_seconds)
     in_qrs = beats.inside(marks["qrs_start"], marks["qrs_stop"])
     in_t = beats.inside(marks["t_start"], marks["t_stop"])
     largest, lowest = _extremes(beats.beats_mv, in_qrs)
@@ -156,23 +158,6 @@ def measured_counts(table: pd.DataFrame) -> pd.DataFrame:
             "quarter_high": quarters.loc[0.75].to_numpy(),
         }
     )
-
-
-def _intervals(marks: pd.DataFrame, rhythm: pd.DataFrame) -> pd.DataFrame:
-    """Return PR, QRS, QT and QTc in ms."""
-    table = pd.DataFrame(
-        {
-            "pr_ms": marks["qrs_start"] - marks["p_start"],
-            "qrs_ms": marks["qrs_stop"] - marks["qrs_start"],
-            "qt_ms": marks["t_stop"] - marks["qrs_start"],
-        }
-    )
-    table = table * 1000.0
-    for name, (low, high) in _DURATIONS_MS.items():
-        column = table[f"{name}_ms"]
-        table[f"{name}_ms"] = column.where(column.between(low, high))
-    rr_seconds = 60.0 / rhythm["heart_rate_bpm"]
-    return table.assign(qtc_fridericia_ms=table["qt_ms"] / np.cbrt(rr_seconds))
 
 
 def _extremes(beats_mv: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

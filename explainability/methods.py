@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -17,7 +16,7 @@ from explainability.method_settings import MethodSettings
 from explainability.model_access import ECG_INPUT, Inputs, check_inputs
 from explainability.scores import Score
 
-__all__ = ["METHODS", "AttributionMap", "MethodSettings", "attribute", "map_function"]
+__all__ = ["METHODS", "AttributionMap", "MethodSettings", "attribute"]
 
 
 @dataclass(frozen=True)
@@ -134,21 +133,6 @@ def attribute(
     return AttributionMap(
         maps, axes, method, chosen.unit, resolution_seconds, resolution, covariates, table
     )
-
-
-def map_function(
-    method: str, settings: MethodSettings, *, score: Score | None = None
-) -> Callable[[keras.Model, Inputs], np.ndarray]:
-    """Return a function from a network and inputs to maps, as the report card takes.
-
-    Completeness is not enforced: randomised networks are explained too.
-    """
-    relaxed = replace(settings, is_strict=False)
-
-    def explain(model: keras.Model, inputs: Inputs) -> np.ndarray:
-        return attribute(model, inputs, method=method, settings=relaxed, score=score).maps
-
-    return explain
 
 
 def _check_completeness(method: str, table: pd.DataFrame, settings: MethodSettings) -> None:

@@ -167,8 +167,9 @@ def of_covariates(
     records : DataFrame
         ``record_id, patient_id, repeat, fold, y_true``, highest risk first.
     covariates : sequence of mappings
-        ``name, label, unit``, as in ``dataset.json``.
+        ``name, label, unit`` and, of a category, ``categories``, as in ``dataset.json``.
     """
+    first = {item["name"]: item["categories"][0] for item in covariates if item.get("categories")}
     labels = {
         item["name"]: f"{item['label']} ({item['unit']})" if item["unit"] else item["label"]
         for item in covariates
@@ -176,8 +177,8 @@ def of_covariates(
     ends = records["record_id"].iloc[[0, -1]].tolist()
     found = {
         "5_covariates_1": beeswarm(shap, labels),
-        "5_covariates_2": waterfalls(shap, ends, labels),
-        "5_covariates_3": dependence(shap, labels),
+        "5_covariates_2": waterfalls(shap, ends, labels, first),
+        "5_covariates_3": dependence(shap, labels, references=first),
     }
     contributions = input_contributions(shap, records)
     if is_divisible(contributions):
@@ -257,24 +258,39 @@ def beeswarm(shap: pd.DataFrame, labels: Mapping[str, str]) -> Panel:
     return figure, "Shapley values of the covariates of held-out patients, given their ECG.", shap
 
 
-def waterfalls(shap: pd.DataFrame, record_ids: Sequence[str], labels: Mapping[str, str]) -> Panel:
+def waterfalls(
+    shap: pd.DataFrame,
+    record_ids: Sequence[str],
+    labels: Mapping[str, str],
+    references: Mapping[str, str] | None = None,
+) -> Panel:
     """Draw how the covariates lead to the logit of each of some ECGs."""
     n = len(record_ids)
     figure = Figure(figsize=(7.0, 4.4 * n), layout="constrained")
     for record_id, ax in zip(record_ids, figure.subplots(n, 1, squeeze=False)[:, 0], strict=True):
-        patient_figures.plot_shap_waterfall(shap, record_id, ax=ax, labels=labels)
+        patient_figures.plot_shap_waterfall(
+            shap, record_id, ax=ax, labels=labels, references=references
+        )
     caption = "From the mean of background patients with this ECG to this patient's logit."
     return figure, caption, shap[shap["record_id"].isin(record_ids)]
 
 
-def dependence(shap: pd.DataFrame, labels: Mapping[str, str], *, n_covariates: int = 6) -> Panel:
+def dependence(
+    shap: pd.DataFrame,
+    labels: Mapping[str, str],
+    *,
+    references: Mapping[str, str] | None = None,
+    n_covariates: int = 6,
+) -> Panel:
     """Draw value against Shapley value of the covariates with the largest effect."""
     names = importance(shap)["covariate"].head(n_covariates).tolist()
     n_rows = -(-len(names) // 3)
     figure = Figure(figsize=(11.0, 3.4 * n_rows), layout="constrained")
     axes = figure.subplots(n_rows, 3, squeeze=False).ravel()
     for name, ax in zip(names, axes, strict=False):
-        patient_figures.plot_shap_dependence(shap, name, ax=ax, label=labels.get(name, name))
+        patient_figures.plot_shap_dependence(
+            shap, name, ax=ax, label=labels.get(name, name), references=references
+        )
     for ax in axes[len(names) :]:
         ax.set_axis_off()
     caption = (

@@ -27,6 +27,7 @@ def plot_shap_waterfall(
     *,
     ax: Axes,
     labels: Mapping[str, str] | None = None,
+    references: Mapping[str, str] | None = None,
     n_covariates: int = 8,
 ) -> Axes:
     """Draw how the covariates lead from the base value to one record's logit, largest step first.
@@ -41,6 +42,8 @@ def plot_shap_waterfall(
         Where to draw.
     labels : mapping of str to str, optional
         Covariate name to label with unit.
+    references : mapping of str to str, optional
+        Covariate to the word of its first category, which has no column of its own.
     n_covariates : int
         How many steps; the rest is one step.
 
@@ -61,7 +64,11 @@ def plot_shap_waterfall(
     rows = rows.reindex(rows["shap_logit"].abs().sort_values(ascending=False).index)
     kept, rest = rows.head(n_covariates), rows.iloc[n_covariates:]
     names = [
-        _with_value(row, (labels or {}).get(row["covariate"], row["covariate"]), frame)
+        _with_value(
+            row,
+            (labels or {}).get(row["covariate"], row["covariate"]),
+            _categories(frame, row["covariate"], references),
+        )
         for _, row in kept.iterrows()
     ]
     steps = kept["shap_logit"].tolist()
@@ -98,7 +105,14 @@ def plot_shap_waterfall(
     return tidy(ax)
 
 
-def plot_shap_dependence(frame: pd.DataFrame, covariate: str, *, ax: Axes, label: str = "") -> Axes:
+def plot_shap_dependence(
+    frame: pd.DataFrame,
+    covariate: str,
+    *,
+    ax: Axes,
+    label: str = "",
+    references: Mapping[str, str] | None = None,
+) -> Axes:
     """Draw a covariate's value against its Shapley value, one point a patient.
 
     Parameters
@@ -111,6 +125,8 @@ def plot_shap_dependence(frame: pd.DataFrame, covariate: str, *, ax: Axes, label
         Where to draw.
     label : str
         Name with unit; the covariate's name when left out.
+    references : mapping of str to str, optional
+        Covariate to the word of its first category, which has no column of its own.
 
     Returns
     -------
@@ -142,7 +158,7 @@ def plot_shap_dependence(frame: pd.DataFrame, covariate: str, *, ax: Axes, label
             low - 0.15 * width, 1.0, "missing", transform=ax.get_xaxis_transform(),
             ha="center", va="bottom", fontsize=9, color=INK,
         )  # fmt: skip
-    categories = _categories(frame, covariate)
+    categories = _categories(frame, covariate, references)
     if categories:
         ax.set_xticks(range(len(categories)), categories, rotation=20, ha="right")
     elif set(known["value"].unique()) <= {0.0, 1.0}:
@@ -210,16 +226,20 @@ def _by_covariate(frame: pd.DataFrame) -> pd.DataFrame:
     return sum_by_covariate(frame) if "column" in frame else frame
 
 
-def _categories(frame: pd.DataFrame, covariate: str) -> list[str]:
+def _categories(
+    frame: pd.DataFrame, covariate: str, references: Mapping[str, str] | None
+) -> list[str]:
     """Return the names of a category's values by their position; none for a number."""
     columns = frame.loc[frame["covariate"] == covariate, "column"] if "column" in frame else []
-    names = [str(column).partition("=")[2].replace("_", " ") for column in dict.fromkeys(columns)]
-    return ["reference", *names] if all(names) and names else []
+    names = [str(column).partition("=")[2] for column in dict.fromkeys(columns)]
+    if not (names and all(names)):
+        return []
+    first = (references or {}).get(covariate, "any other")
+    return [name.replace("_", " ") for name in (first, *names)]
 
 
-def _with_value(row: pd.Series, name: str, frame: pd.DataFrame) -> str:
+def _with_value(row: pd.Series, name: str, categories: list[str]) -> str:
     """Return the covariate's label with the patient's value."""
     if pd.isna(row["value"]):
         return f"{name}: missing"
-    categories = _categories(frame, row["covariate"])
     return f"{name} = " + (categories[int(row["value"])] if categories else f"{row['value']:.3g}")

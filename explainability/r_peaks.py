@@ -13,6 +13,7 @@ LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V
 
 _SEARCH_LEADS = ("II", "I", "V2", "V5", "V4", "aVR")
 _SHORTEST_SECONDS = 2.0  # two beats at 60/min
+_FEWEST_BEATS = 3  # for a heart rate: two RR intervals
 _FLAT_MV = 0.05  # a lead that stays within 50 microvolts holds no QRS
 _SAME_BEAT_SECONDS = 0.1  # tolerance between leads, and for the reference marks in the tests
 _REFINE_SECONDS = 0.08
@@ -41,11 +42,12 @@ class BeatDetection:
     agreement: float
     reason: str
 
-    def heart_rate_bpm(self, rate_hz: float) -> float:
-        """Return 60 / median RR interval, NaN with fewer than two beats."""
-        if len(self.r_peaks) < 2:
-            return float("nan")
-        return float(60.0 * rate_hz / np.median(np.diff(self.r_peaks)))
+
+def heart_rate_bpm(r_peaks: np.ndarray, rate_hz: float) -> float:
+    """Return 60 / median RR interval of all beats, NaN with fewer than three beats."""
+    if len(r_peaks) < _FEWEST_BEATS:
+        return float("nan")
+    return float(60.0 * rate_hz / np.median(np.diff(r_peaks)))
 
 
 def detect_r_peaks(

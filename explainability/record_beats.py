@@ -8,17 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from explainability.beat_intervals import (
+    INTERVALS,
+    RULES,
+    intervals_of,
+    measured_beats,
+    median_where_found,
+    told_apart,
+)
 from explainability.beats import beat_seconds, cut_beats
 from explainability.delineation import WAVES, Delineation, delineate
-from explainability.median_beats import BeatChoice, BeatRules, choose_beats
+from explainability.median_beats import BeatChoice
+from explainability.r_peaks import heart_rate_bpm
 
 __all__ = ["MARKS", "RecordBeats", "find_beats"]
 
 MARKS = ("p_start", "p_stop", "qrs_start", "qrs_stop", "t_start", "t_stop")
 
-# Long enough for a PR interval of 300 ms and a QT interval of 600 ms.
-_RULES = BeatRules(before_seconds=0.35, after_seconds=0.65)
-_FOUND_SHARE = 0.5  # of the normal beats, for a mark to hold for the record
 _LEVEL_SECONDS = (-0.03, 0.0)  # before QRS: the isoelectric level
 
 
@@ -34,7 +40,10 @@ class RecordBeats:
         Median of the normal beats, zero at the isoelectric level (median of the 30 ms before QRS);
         NaN where there is none.
     marks_seconds : DataFrame of shape (n_records, 6)
-        `MARKS` relative to R, medians over the normal beats; NaN where the wave was not found.
+        `MARKS` relative to R, medians over the normal beats; NaN where the wave was not found in
+        half of them.
+    intervals_ms : DataFrame of shape (n_records, 3)
+        ``pr_ms, qrs_ms, qt_ms`` of `beat_intervals.intervals_of`.
     rhythm : DataFrame of shape (n_records, 4)
         ``heart_rate_bpm, rmssd_ms, n_premature_beats, n_beats``.
     normal_peaks : list of int arrays
@@ -47,6 +56,7 @@ class RecordBeats:
     seconds: np.ndarray
     beats_mv: np.ndarray
     marks_seconds: pd.DataFrame
+    intervals_ms: pd.DataFrame
     rhythm: pd.DataFrame
     normal_peaks: list[np.ndarray]
     rate_hz: float
@@ -58,6 +68,7 @@ class RecordBeats:
             self.seconds,
             self.beats_mv[rows],
             self.marks_seconds.iloc[rows].reset_index(drop=True),
+            self.intervals_ms.iloc[rows].reset_index(drop=True),
             self.rhythm.iloc[rows].reset_index(drop=True),
             [self.normal_peaks[row] for row in rows],
             self.rate_hz,
@@ -82,25 +93,33 @@ def find_beats(ecg: np.ndarray, rate_hz: float) -> RecordBeats:
     Returns
     -------
     RecordBeats
-        A record without beats has NaN, never an exception. A mark that was found in fewer than
-        half of the normal beats is missing.
+        A record without beats has NaN, never an exception.
     """
-    seconds = beat_seconds(rate_hz, **_RULES.stretch)
+    seconds = beat_seconds(rate_hz, **RULES.stretch)
     beats = np.full((len(ecg), len(seconds), ecg.shape[2]), np.nan)
-    marks, rhythm, peaks = [], [], []
+    marks, intervals, rhythm, peaks = [], [], [], []
     for row, signal in enumerate(ecg):
         found = delineate(signal, rate_hz)
-        choice = choose_beats(signal, found.r_peaks, rate_hz, rules=_RULES)
+        choice = measured_beats(signal, found.r_peaks, rate_hz)
         is_normal = _is_normal(found.r_peaks, choice, len(signal), rate_hz)
         marks.append(_marks(found, choice, rate_hz))
+        intervals.append(intervals_of(found.points_seconds, found.r_peaks, choice.r_peaks))
         rhythm.append(_rhythm(found.r_peaks, choice, is_normal, rate_hz))
         peaks.append(found.r_peaks[is_normal])
         if len(choice.r_peaks):
             beats[row] = np.median(
-                cut_beats(signal, choice.r_peaks, rate_hz, **_RULES.stretch), axis=0
+                cut_beats(signal, choice.r_peaks, rate_hz, **RULES.stretch), axis=0
             )
     table = pd.DataFrame(marks, columns=list(MARKS), dtype=float)
-    result = RecordBeats(seconds, beats, table, pd.DataFrame(rhythm), peaks, float(rate_hz))
+    result = RecordBeats(
+        seconds,
+        beats,
+        table,
+        pd.DataFrame(intervals, columns=list(INTERVALS), dtype=float),
+        pd.DataFrame(rhythm),
+        peaks,
+        float(rate_hz),
+    )
     onset = table["qrs_start"]
     before = result.inside(onset + _LEVEL_SECONDS[0], onset + _LEVEL_SECONDS[1])
     for row, is_level in enumerate(before):
@@ -115,16 +134,13 @@ def _marks(found: Delineation, choice: BeatChoice, rate_hz: float) -> np.ndarray
     if not used.any():
         return np.full(len(MARKS), np.nan)
     r_seconds = (found.r_peaks[used] / rate_hz)[:, None, None]
-    edges = (found.points_seconds[used][:, :, [0, 2]] - r_seconds).reshape(-1, 2 * len(WAVES))
-    # A QRS that starts within the P wave was not told apart from it.
-    edges[edges[:, 2] < edges[:, 1], 2] = np.nan
-    is_found = np.isfinite(edges).mean(axis=0) >= _FOUND_SHARE
-    return np.where(is_found, np.nanmedian(np.where(is_found, edges, 0.0), axis=0), np.nan)
+    edges = told_apart(found.points_seconds[used])[:, :, [0, 2]] - r_seconds
+    return median_where_found(edges.reshape(-1, 2 * len(WAVES)))
 
 
 def _is_normal(peaks: np.ndarray, choice: BeatChoice, n_samples: int, rate_hz: float) -> np.ndarray:
     """Return which beats are normal: those chosen, and those at the ends, which no rule judged."""
-    before, after = (round(part * rate_hz) for part in _RULES.stretch.values())
+    before, after = (round(part * rate_hz) for part in RULES.stretch.values())
     return np.isin(peaks, choice.r_peaks) | (peaks < before) | (peaks + after >= n_samples)
 
 
@@ -133,16 +149,13 @@ def _rhythm(
 ) -> dict[str, float]:
     """Return rate, variability and counts of one record; NaN with fewer than three beats."""
     nan = float("nan")
+    result = {"heart_rate_bpm": heart_rate_bpm(peaks, rate_hz), "n_beats": float(len(peaks))}
     if len(peaks) < 3:
-        return dict.fromkeys(("heart_rate_bpm", "rmssd_ms", "n_premature_beats"), nan) | {
-            "n_beats": float(len(peaks))
-        }
+        return result | {"rmssd_ms": nan, "n_premature_beats": nan}
     rr_ms = np.diff(peaks) / rate_hz * 1000.0
     # A difference counts where three beats in a row are normal: ectopy is no sinus variability.
     steps = np.diff(rr_ms)[is_normal[:-2] & is_normal[1:-1] & is_normal[2:]]
-    return {
-        "heart_rate_bpm": 60_000.0 / float(np.median(rr_ms)),
+    return result | {
         "rmssd_ms": float(np.sqrt((steps**2).mean())) if len(steps) > 1 else nan,
         "n_premature_beats": nan if "irregular" in choice.note else float(choice.n_early),
-        "n_beats": float(len(peaks)),
     }

@@ -7,16 +7,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from explainability.beat_intervals import INTERVALS
 from explainability.clinical_checks import ClinicalAnswers
 from explainability.concept_panels import (
     concepts_of_score,
+    map_concepts,
+    map_concepts_panel,
     measurements_panel,
     neighbours_panel,
     one_network,
     replacements_panel,
 )
 from explainability.concepts import AssociationSettings
-from explainability.record_beats import RecordBeats
+from explainability.delineation import WaveWindows
+from explainability.median_beats import MedianBeats
+from explainability.panels import BeatView
+from explainability.record_beats import MARKS, RecordBeats
 
 FEW = AssociationSettings(n_bootstrap=50)
 
@@ -82,7 +88,8 @@ def answers_of():
         "is_outside_training_range": True,
     }  # fmt: skip
     seconds = np.linspace(-0.3, 0.6, 20)
-    beats = RecordBeats(seconds, np.zeros((1, 20, 12)), pd.DataFrame(), pd.DataFrame(), [], 100.0)
+    none = pd.DataFrame(index=[0])
+    beats = RecordBeats(seconds, np.zeros((1, 20, 12)), none, none, none, [], 100.0)
     shown = {name: np.zeros((20, 12)) for name in ("R7", "R8")}
     return ClinicalAnswers(beats, pd.DataFrame(near), shown, pd.DataFrame(rows))
 
@@ -107,3 +114,37 @@ def test_the_largest_change_is_said_in_words():
     assert table.set_index("leads")["size_logit"].to_dict() == pytest.approx(
         {"V4 to V6": 2.0, "V1 to V3": 0.1}
     )
+
+
+@pytest.mark.parametrize("reason", ["", "seeds disagree (0.31)"])
+def test_the_map_is_held_against_the_measurements_and_hatched_where_it_failed(reason):
+    n = 24
+    heights = np.random.default_rng(1).normal(0.3, 0.1, n)
+    seconds = np.linspace(-0.3, 0.6, 91)
+    is_t = (seconds >= 0.2) & (seconds <= 0.4)
+    ecg = np.zeros((n, 91, 12))
+    ecg[:, is_t] = heights[:, None, None]
+    marks = pd.DataFrame([(-0.2, -0.1, -0.05, 0.05, 0.2, 0.4)] * n, columns=list(MARKS))
+    intervals = pd.DataFrame([(150.0, 100.0, 450.0)] * n, columns=list(INTERVALS))
+    rhythm = pd.DataFrame({"heart_rate_bpm": [60.0] * n, "rmssd_ms": 9.0, "n_premature_beats": 0.0})
+    beats = RecordBeats(
+        seconds, ecg, marks, intervals, rhythm.assign(n_beats=9.0), [np.array([30])] * n, 100.0
+    )
+    masks = {name: np.zeros((n, 91), dtype=bool) for name in ("P", "QRS", "ST", "T")}
+    masks["T"][:, is_t] = True
+    records = pd.DataFrame(
+        {"patient_id": range(n), "repeat": 0, "fold": 0, "y_true": [1] + [0] * 23}
+    )
+    windows = WaveWindows(masks, beats.normal_peaks, pd.DataFrame(index=range(n)))
+    aligned = MedianBeats(ecg, {}, seconds, pd.DataFrame(index=range(n)))
+    failed = {"integrated gradients": reason} if reason else {}
+    view = BeatView(ecg, {"integrated gradients": -ecg}, records, windows, aligned, failed)
+    answers = ClinicalAnswers(beats, pd.DataFrame(), {}, pd.DataFrame())
+    table = map_concepts(view, answers, settings=FEW)
+    found = table.set_index(["measurement", "of"])["correlation"]
+    assert found["t_v5_mv", "signed sum"] == pytest.approx(-1)  # -x: larger waves lower the risk
+    figure, caption, drawn = map_concepts_panel(table, view)
+    assert drawn is table
+    assert "24 patients, 1 events" in figure.axes[0].get_title()
+    assert "thirds of highest and lowest risk" in caption
+    assert [reason in text.get_text() for text in figure.texts] == [True] * bool(reason)

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import rankdata, spearmanr
 from statsmodels.stats.multitest import multipletests
 
-from explainability.concept_figures import plot_associations
+from explainability.concept_figures import plot_associations, plot_map_associations
 from explainability.concepts import (
     AssociationSettings,
     associations,
@@ -154,13 +154,18 @@ def test_the_map_of_a_network_that_reads_one_t_wave_follows_that_t_wave():
     masks["T"][:, place] = True
     masks["ST"][:, 20:40] = True
     measured = pd.DataFrame({"t_v5_mv": height, "st_v5_mv": rng.normal(size=n)})
-    found = attribution_associations(maps, masks, measured, np.arange(n), settings=FEW)
+    # The maps of the second fold's network are larger and lie higher; its patients are alike.
+    fold = np.arange(n) // (n // 2)
+    maps *= np.where(fold == 1, 10.0, 1.0)[:, None, None]
+    maps[:, place] += 3.0 * fold[:, None, None]
+    records = pd.DataFrame({"patient_id": range(n), "repeat": 0, "fold": fold})
+    found = attribution_associations(maps, masks, measured, records, settings=FEW)
     found = found.set_index(["measurement", "of"])
     assert found.loc[("t_v5_mv", "signed sum"), "correlation"] < -0.98
     assert abs(found.loc[("st_v5_mv", "signed sum"), "correlation"]) < 0.4
     assert found.loc[("t_v5_mv", "share"), ["wave", "leads"]].tolist() == ["T", "V5"]
     with pytest.raises(ValueError, match=r"maps must be of shape .*Grad-CAM has no lead axis"):
-        attribution_associations(maps[..., 0], masks, measured, np.arange(n))
+        attribution_associations(maps[..., 0], masks, measured, records)
 
 
 def test_the_forest_names_and_orders_the_strongest():
@@ -173,3 +178,30 @@ def test_the_forest_names_and_orders_the_strongest():
     assert shown == [by_name["t_v5_mv"], by_name["qt_ms"]]
     assert "120 patients, 9 events" in ax.get_title()
     plt.close(figure)
+
+
+def test_the_forest_of_the_map_says_where_the_map_was_read():
+    rows = {
+        "measurement": ["pr_ms", "t_v5_mv", "cornell_mv"] * 2,
+        "label": ["PR interval (ms)", "T wave in V5 (mV)", "Cornell voltage (mV)"] * 2,
+        "of": ["signed sum"] * 3 + ["share"] * 3,
+        "wave": ["P", "T", "QRS"] * 2,
+        "leads": [" ".join(LEADS), "V5", "aVL V3"] * 2,
+        "correlation": [0.3, -0.8, np.nan, 0.9, 0.0, 0.1],
+        "ci_low": -0.9, "ci_high": 0.9, "q_value": [0.3, 0.01, np.nan, 0.01, 0.9, 0.8],
+        "n_patients": 40,
+    }  # fmt: skip
+    figure, ax = plt.subplots()
+    plot_map_associations(pd.DataFrame(rows), ax=ax, n_rows=5, n_events=7)
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "T wave in V5 (mV)",
+        "PR interval (ms)\nmap in P, all leads",
+    ]
+    assert "2 strongest of 3 measurements; up to 40 patients, 7 events" in ax.get_title()
+    points = {tuple(line.get_xdata()) for line in ax.get_lines() if line.get_marker() == "o"}
+    assert points == {(-0.8,), (0.3,)}
+    assert len(figure.legends[0].get_texts()) == 2
+    nothing = pd.DataFrame(rows).assign(correlation=np.nan)
+    empty = plot_map_associations(nothing, ax=plt.subplots()[1])
+    assert empty.texts[0].get_text() == "too few patients, or too few measured, for a correlation"
+    plt.close("all")

@@ -47,9 +47,8 @@ def ecg_of(t_heights, t_stop=0.4):
             shape += 0.1 * np.exp(-0.5 * ((seconds + 0.16) / 0.02) ** 2)
             target += shape[:, None] * gains
     marks = pd.DataFrame([(-0.22, -0.1, -0.05, 0.05, 0.2, t_stop)] * len(ecg), columns=list(MARKS))
-    return ecg, RecordBeats(
-        SECONDS, beats, marks, pd.DataFrame(index=marks.index), [PEAKS] * len(ecg), RATE
-    )
+    none = pd.DataFrame(index=marks.index)
+    return ecg, RecordBeats(SECONDS, beats, marks, none, none, [PEAKS] * len(ecg), RATE)
 
 
 def limb_like(independent, chest):

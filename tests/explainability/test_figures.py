@@ -189,9 +189,12 @@ def test_dependence_shows_missing_values_apart(ax, shap_frame):
     assert len(gone.get_offsets()) == 2
     assert gone.get_offsets()[:, 0].max() < known.get_offsets()[:, 0].min()
     assert ax.get_title() == "8 patients with the value, 2 without"
-    other = patient_figures.plot_shap_dependence(shap_frame, "gene", ax=Figure().subplots())
+    references = {"gene": "none_found"}
+    other = patient_figures.plot_shap_dependence(
+        shap_frame, "gene", ax=Figure().subplots(), references=references
+    )
     labels = [tick.get_text() for tick in other.get_xticklabels()]
-    assert labels == ["reference", "TTN", "LMNA"]
+    assert labels == ["none found", "TTN", "LMNA"]
 
 
 def test_the_ecg_against_the_covariates(ax):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from explainability.methods import METHODS, MethodSettings, attribute, map_function
+from explainability.methods import METHODS, MethodSettings, attribute
 from explainability.scores import LogitScore
 
 LAYER = "conv2_block3_out"
@@ -78,7 +78,9 @@ def test_every_method_explains_reloaded_and_mixed_precision_networks(
     settings = settings_for(inputs, n_steps=4, groups={"limb": range(6), "chest": range(6, 12)})
     closeness = 0.999999 if state == "reloaded" else 0.98  # bfloat16 has eight bits of mantissa
     for method in QUICK:
-        ours, theirs = (map_function(method, settings)(one, inputs) for one in (model, other))
+        ours, theirs = (
+            attribute(one, inputs, method=method, settings=settings).maps for one in (model, other)
+        )
         assert ours.dtype == theirs.dtype == np.float32
         assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > closeness, method
 
@@ -165,7 +167,7 @@ def test_a_lead_without_effect_gets_nothing(build_network, make_inputs, method):
     kernel = model.get_layer("conv1_conv").get_weights()[0]
     kernel[:, 4] = 0
     model.get_layer("conv1_conv").set_weights([kernel])
-    found = map_function(method, settings_for(inputs, n_steps=4))(model, inputs)
+    found = attribute(model, inputs, method=method, settings=settings_for(inputs, n_steps=4)).maps
     assert not found[:, :, 4].any()
     assert (np.abs(np.delete(found, 4, axis=2)).sum(axis=1) > 0).all()
 
@@ -193,8 +195,8 @@ def test_lower_risk_is_the_negative_of_higher_risk(build_network, make_inputs):
     down = LogitScore(toward="lower risk")
     for method in ("integrated_gradients", "smooth_grad", "occlusion_by_wave", "shap_gradient"):
         settings = settings_for(inputs, n_steps=4)
-        up = map_function(method, settings)(model, inputs)
-        turned = map_function(method, settings, score=down)(model, inputs)
+        up = attribute(model, inputs, method=method, settings=settings).maps
+        turned = attribute(model, inputs, method=method, settings=settings, score=down).maps
         np.testing.assert_allclose(up, -turned, atol=1e-6)
 
 
@@ -203,12 +205,14 @@ def test_noise_of_smooth_grad_depends_on_seed_and_record_only(build_network, mak
 
     def smooth(n_draws=4, noise_share=0.3, **options):
         settings = MethodSettings(RATE_HZ, n_draws=n_draws, noise_share=noise_share, **options)
-        return map_function("smooth_grad", settings)(model, inputs)
+        return attribute(model, inputs, method="smooth_grad", settings=settings).maps
 
     whole = smooth(batch_size=3)
     np.testing.assert_allclose(whole, smooth(batch_size=2), atol=1e-6)
     assert np.abs(whole - smooth(seed=1)).max() > 1e-4
-    times_input = map_function("gradient_x_input", MethodSettings(RATE_HZ))(model, inputs)
+    times_input = attribute(
+        model, inputs, method="gradient_x_input", settings=MethodSettings(RATE_HZ)
+    ).maps
     without = smooth(n_draws=1, noise_share=0.0)
     np.testing.assert_allclose(without * inputs["ecg"], times_input, atol=1e-6)
 
@@ -225,7 +229,7 @@ def test_maps_stream_to_a_file_that_appears_whole(build_network, make_inputs, tm
         path = tmp_path / "maps" / f"{method}.npy"
         found = attribute(model, mapped, method=method, settings=settings, out=path)
         assert isinstance(found.maps, np.memmap)
-        expected = map_function(method, settings)(model, inputs)
+        expected = attribute(model, inputs, method=method, settings=settings).maps
         np.testing.assert_allclose(np.load(path), expected, atol=1e-6)
         assert [one.name for one in path.parent.iterdir()] == [path.name]
         path.unlink()

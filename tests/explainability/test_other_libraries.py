@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from explainability.class_activation import cam_function, grad_cam, plus_plus_weights
-from explainability.methods import MethodSettings, attribute, map_function
+from explainability.methods import MethodSettings, attribute
 from explainability.reference import agreement_with_tf_keras_vis, tf_keras_vis_map
 
 LAYERS = ("conv2_block3_out", "conv5_block3_out")
@@ -90,13 +90,13 @@ def test_gradients_smooth_and_plain(vis, logit_model, make_inputs):
     options = {"keepdims": True, "gradient_modifier": None, "normalize_map": False}
     theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
     plain = MethodSettings(100.0, n_draws=1, noise_share=0.0)
-    ours = map_function("smooth_grad", plain)(model, {"ecg": ecg})
+    ours = attribute(model, {"ecg": ecg}, method="smooth_grad", settings=plain).maps
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-7)
     np.random.seed(0)  # noqa: NPY002
     options |= {"smooth_samples": 60, "smooth_noise": 0.1}
     theirs = vis["s"](logits, clone=False)(first_column, ecg, **options)
     noisy = MethodSettings(100.0, n_draws=60, noise_share=0.1)
-    ours = map_function("smooth_grad", noisy)(model, {"ecg": ecg})
+    ours = attribute(model, {"ecg": ecg}, method="smooth_grad", settings=noisy).maps
     assert np.corrcoef(ours.ravel(), np.asarray(theirs).ravel())[0, 1] > 0.95
 
 
