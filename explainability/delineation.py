@@ -21,6 +21,7 @@ from explainability.r_peaks import bandpass, detect_r_peaks, heart_rate_bpm
 from explainability.wave_points import (
     WAVES,
     consensus,
+    corrected,
     neurokit_points,
     plausible,
     qrs_by_velocity,
@@ -146,7 +147,8 @@ def delineate(
     P and T: the median over leads of onset, peak and offset, of the leads whose peak lies within
     50 ms of the median peak; at least 60 % (P) or half (T) of the leads must. QRS: the first and
     the last sample near R at which the length of the 12-lead vector's derivative exceeds a tenth
-    of its largest value, counted from its level between the beats.
+    of its largest value, counted from its level between the beats. The mean delays of QRS and of
+    the end of T on the records of LUDB with odd numbers are then taken off.
 
     References
     ----------
@@ -167,6 +169,7 @@ def delineate(
     points = consensus([neurokit_points(lead, peaks, rate_hz, method) for lead in filtered.T])
     if is_qrs_by_velocity:
         points[:, WAVES.index("QRS")] = qrs_by_velocity(filtered, peaks, rate_hz)
+        points = corrected(points)
     points = plausible(points, peaks / rate_hz)
     found = np.isfinite(points[:, :, 1]).mean(axis=0)
     for wave, share in zip(WAVES, found, strict=True):
