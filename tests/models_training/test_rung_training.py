@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from models_training.architectures import build_network
@@ -183,6 +184,8 @@ def test_embedding_tests_every_patient_once_and_leaves_networks_that_give_its_sc
 ):
     data = make_data(40)
     splits = make_splits(data)
+    other = splits.assign(repeat=1, fold=splits["fold"] + (splits["patient_id"] < "P0020"))
+    splits = pd.concat([splits, other.assign(fold=other["fold"] % 2)], ignore_index=True)
     changed = dataclasses.replace(settings, rung="embedding")
     if rung == "random_kernels":
         network = ArchitectureSettings(name="random_kernels", n_random_features=168)
@@ -191,21 +194,23 @@ def test_embedding_tests_every_patient_once_and_leaves_networks_that_give_its_sc
     assert "frozen features of" in job.estimate()
     fit = job.fit(tmp_path)
     test = fit.predictions.query("role == 'test'")
-    assert sorted(test["record_id"]) == sorted(data.records["record_id"])
-    for (_, fold), seen in fit.fitted_on.items():
-        here = splits[splits["fold"] == fold]
+    assert sorted(test["record_id"]) == sorted([*data.records["record_id"]] * 2)
+    for (repeat, fold), seen in fit.fitted_on.items():
+        here = splits[(splits["fold"] == fold) & (splits["repeat"] == repeat)]
         assert set(seen) == set(here[here["role"].isin(fit.fitted_roles)]["patient_id"])
     save_bundle(tmp_path, fit.model, card_of(fit))
     models = FoldModels(tmp_path)
-    for fold, part in test.groupby("fold"):
+    for (repeat, fold), part in test.groupby(["repeat", "fold"]):
         rows = data.records.index[data.records["record_id"].isin(part["record_id"])].to_numpy()
-        model = models.load(0, fold)
+        model = models.load(repeat, fold)
         scores = np.asarray(model(data.inputs(rows), training=False))[:, 0]
         np.testing.assert_allclose(scores, part["y_score"], atol=1e-4)
     assert fit.about["rung"] == "embedding"
     assert fit.about["n_trained"] == fit.about["n_features"] + 3 + 1
     if encoder is not None:
         assert (tmp_path / "features.npz").exists()
+        first, *others = sorted(tmp_path.glob("folds/*/weights.npz"))
+        assert all(path.stat().st_size < 0.2 * first.stat().st_size for path in others)
         assert fit.about["encoder"]["name"] == "tiny"
 
 
