@@ -61,11 +61,24 @@ class FrozenFeatures:
         The trainer's network is left in the state that gives them.
         """
         self.trainer.reset(train_rows)
+        _pass_amplitudes(self.trainer.model)
         if not self.is_shared:
             return embed(self.trunk, self.trainer.data)
         if self._found is None:
             self._found = cached_embedding(self.trunk, self.trainer.data, self.path)
         return self._found
+
+
+def _pass_amplitudes(model: keras.Model) -> None:
+    """Let the leads' log amplitudes pass their rectified branch unchanged, but for a constant.
+
+    They are -4.6 or more. The regression scales them with the training patients.
+    """
+    layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
+    if "amplitude" in layers:
+        n_leads = layers["amplitude_dense"].units
+        layers["amplitude_scaling"].set_statistics(np.zeros(n_leads), np.ones(n_leads))
+        layers["amplitude_dense"].set_weights([np.eye(n_leads), np.full(n_leads, 10.0)])
 
 
 def fit_embedding(
