@@ -45,8 +45,9 @@ class TrainingScale(keras.layers.Layer):
         # JAX's `where` does not take a variable while the graph is built.
         known = ops.where(is_missing, ops.convert_to_tensor(self.mean), inputs)
         scale = ops.convert_to_tensor(self.scale)
-        varies = ops.cast(ops.greater(scale, 0), "float32")
-        return (known - self.mean) * (varies / ops.where(ops.greater(scale, 0), scale, 1.0))
+        varies = ops.greater(scale, 0)
+        scaled = ops.divide(known - self.mean, ops.where(varies, scale, 1.0))
+        return ops.multiply(scaled, ops.cast(varies, "float32"))
 
     def set_statistics(self, mean: Any, scale: Any) -> None:
         """Write the statistics, shape (n_columns,); a scale of 0 is that of a constant column."""
