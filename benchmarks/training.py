@@ -10,7 +10,8 @@ bfloat16 autocast. A variant whose first step takes 1.6 times as long as the qui
 gets no further ones. Ratios compare with the best of PyTorch's float32 and bfloat16 variants.
 
 Medians of wall time and, for machines that others use too, of processor time. Where Keras runs on
-JAX and a GPU is there (`KERAS_BACKEND=jax`), `--no-peer` prints our own figures alone.
+JAX and a GPU is there (`KERAS_BACKEND=jax`), `--no-peer` prints our own figures alone; the share of
+the matrix rate is then that of the GPU's own products (in the network's precision), in wall time.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def in_turns(sides: list[Side], work: str, n_repeats: int) -> dict[str, list[dic
 
 
 def report(
-    work: str, n_samples: int, taken: dict[str, list[dict[str, float]]], facts: dict[str, float]
+    work: str, n_samples: int, taken: dict[str, list[dict[str, float]]], facts: dict[str, Any]
 ) -> None:
     """Print records a second of each side, its share of the matrix rate, and the ratios."""
     operations = facts["operations"] * (3 if work == "train" else 1)
@@ -102,7 +103,7 @@ def report(
             for unit in ("wall", "processor")
         }
         label = f"{work}_{n_samples}_{name}"
-        share = rates[name]["processor"] * operations / 1e9 / facts["gflops"]
+        share = rates[name][facts["unit"]] * operations / 1e9 / facts["gflops"]
         note = f"({len(steps)} steps)"
         print(f"figure {label} {rates[name]['wall']:.2f} records/s {note}")
         print(f"figure {label}_a_processor_second {rates[name]['processor']:.2f} records/s {note}")
@@ -131,6 +132,7 @@ def run_length(options: argparse.Namespace, n_samples: int) -> None:
             rates = [side.ask("matrix")["gflops"] for side in sides for _ in range(3)]
             batch, operations = ours.about["batch"], ours.about["operations"]
             facts = {"gflops": max(rates), "batch": batch, "operations": operations}
+            facts["unit"] = ours.about["unit"]
             for work in ("infer", "train"):
                 report(work, n_samples, in_turns(sides, work, options.n_repeats), facts)
             for side in sides:

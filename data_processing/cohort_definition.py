@@ -32,6 +32,8 @@ class CohortDefinition:
         Whether every figure and page must say so.
     licence, citation
         Of the data, for ``dataset.json``; empty for a hospital's own.
+    contains
+        Other collections of which ECGs are in it: an encoder trained on one is then refused.
     target_label
         The outcome in words, for the report; ``target`` if empty.
     covariates
@@ -97,6 +99,7 @@ class CohortDefinition:
     is_synthetic: bool = False
     licence: str = ""
     citation: str = ""
+    contains: tuple[str, ...] = ()
     covariates: tuple[dict[str, Any], ...] = ()
     event_types: tuple[str, ...] = ()
     competing_types: tuple[str, ...] = ()

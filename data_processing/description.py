@@ -60,6 +60,7 @@ def describe_dataset(
         "is_synthetic": definition.is_synthetic,
         "licence": definition.licence or "the owner's",
         "citation": definition.citation or "not published",
+        "contains": list(definition.contains),
         "target": definition.target,
         "target_label": label,
         "horizon_days": horizon,

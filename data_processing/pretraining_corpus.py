@@ -73,6 +73,7 @@ class Corpus:
             "n_records": len(used),
             "record_ids": used["record_id"].tolist(),
             # The mirror holds no files of the publisher: its hashes are those of the stored ECGs.
+            "hashed": "scaled ECGs" if self.name == MIRROR else "ECG files",
             "file_sha256": used["signal_sha256"].tolist(),
         }
 

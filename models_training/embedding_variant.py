@@ -61,11 +61,24 @@ class FrozenFeatures:
         The trainer's network is left in the state that gives them.
         """
         self.trainer.reset(train_rows)
+        _pass_amplitudes(self.trainer.model)
         if not self.is_shared:
             return embed(self.trunk, self.trainer.data)
         if self._found is None:
             self._found = cached_embedding(self.trunk, self.trainer.data, self.path)
         return self._found
+
+
+def _pass_amplitudes(model: keras.Model) -> None:
+    """Let the leads' log amplitudes pass their rectified branch unchanged, but for a constant.
+
+    They are -4.6 or more. The regression scales them with the training patients.
+    """
+    layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
+    if "amplitude" in layers:
+        n_leads = layers["amplitude_dense"].units
+        layers["amplitude_scaling"].set_statistics(np.zeros(n_leads), np.ones(n_leads))
+        layers["amplitude_dense"].set_weights([np.eye(n_leads), np.full(n_leads, 10.0)])
 
 
 def fit_embedding(
@@ -84,8 +97,8 @@ def fit_embedding(
     splits : DataFrame
         ``patient_id, repeat, fold, inner_fold, role``; all repeats are used: a fit takes seconds.
     directory : Path
-        Of the variant. Finished folds are kept there and not fitted again; those of the first
-        repeat with their network, to be explained.
+        Of the variant. Finished folds are kept there and not fitted again, each with its network,
+        to be explained: the frozen layers once, then what differs from them.
     facts
         What the folds depend on besides data and split.
     targets : sequence of mappings
@@ -103,15 +116,15 @@ def fit_embedding(
     ids = data.patients["patient_id"].to_numpy()
     predictions, histories, fitted_on = [], [], {}
     parts = dict(list(splits.groupby(["repeat", "fold"])))
+    first = FoldStore(directory / FOLDS, *keys[0], fingerprint(data, parts[keys[0]], facts))
     for number, key in enumerate(tqdm(keys, desc="ridge folds", unit="fold")):
         is_training = samples.weights[number] > 0
-        mark = fingerprint(data, parts[key], facts)
-        done = FoldStore(directory / FOLDS, *key, mark)
+        mark = fingerprint(data, parts[key], (facts, first.mark))  # it needs the first one's layers
+        done = FoldStore(directory / FOLDS, *key, mark) if number else first
         if not done.is_complete:
             inner_fold = np.where(is_training, samples.inner_fold[number], -1)
             history, scored = _fit_fold(frozen, inner_fold, parts[key], targets)
-            is_kept = key[0] == keys[0][0]
-            done.write(trainer.model.get_weights() if is_kept else [], history, scored)
+            done.write(trainer.model.get_weights(), history, scored, first if number else None)
         histories.append(done.history())
         predictions.append(done.predictions())
         fitted_on[key] = sorted(ids[is_training])

@@ -11,6 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+ECG_FILES = "ECG files"  # what `file_sha256` of a card are hashes of, unless it says otherwise
+# Collections that hold another one; `contains` of dataset.json says what a copy of them holds.
+CONTAINS = {"challenge2021": ("ptbxl",)}
+
 
 class ExternalError(ValueError):
     """A cohort on which a frozen bundle must not be judged."""
@@ -145,6 +149,45 @@ def _is_keyed(pseudonym: str) -> bool:
     return len(digits) == 16 and set(digits) <= set("0123456789abcdef")
 
 
+def check_encoder(encoder: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+    """Refuse a cohort of, or with, ECGs of the collections that an encoder was trained on.
+
+    Parameters
+    ----------
+    encoder
+        ``name, cohorts``; ``hashed``, what its hashes are of.
+    dataset
+        ``dataset.json`` of the cohort.
+
+    Returns
+    -------
+    str
+        What cannot be compared; empty where the ECG files can.
+
+    Raises
+    ------
+    ExternalError
+        If a collection is on both sides.
+    """
+    cohort, corpora = dataset["cohort"], list(encoder.get("cohorts", []))
+    inside = dataset.get("contains", CONTAINS.get(cohort, ()))
+    theirs = {*corpora, *(part for name in corpora for part in CONTAINS.get(name, ()))}
+    both = [name for name in (cohort, *inside) if name in theirs]
+    if both:
+        shown = cohort if cohort in both else f"{cohort}, which contains {both[0]}"
+        raise ExternalError(
+            f"cohort must not be among the encoder's training data ({', '.join(corpora)}), got "
+            f"{shown}. Use another cohort or leave those ECGs out, or use rung scratch."
+        )
+    if encoder.get("hashed", ECG_FILES) == ECG_FILES or not corpora:
+        return ""
+    return (
+        f"ECG files of this cohort cannot be compared with those the encoder {encoder['name']} was "
+        f"trained on: its card has hashes of {encoder['hashed']}. Make sure that no ECG of "
+        f"{', '.join(corpora)} is in the cohort."
+    )
+
+
 def check_bundles(
     cards: Mapping[str, Mapping[str, Any]],
     dataset: Mapping[str, Any],
@@ -153,9 +196,12 @@ def check_bundles(
     *,
     other_target: str = "refuse",
 ) -> list[str]:
-    """Return what :func:`check_contract` and :func:`check_overlap` say of all models, each once."""
+    """Return what the checks of contract, overlap and encoder say of all models, each once."""
     notes: list[str] = []
     for card in cards.values():
         notes += check_contract(card, dataset, accept_other_target=other_target == "accept")
         notes.append(check_overlap(card, records, trained_patients=trained_patients))
+        if "encoder" in card:
+            note = check_encoder(card["encoder"], dataset)
+            notes += [note] if note else []
     return list(dict.fromkeys(notes))

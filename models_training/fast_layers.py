@@ -91,3 +91,8 @@ class Conv1D(keras.layers.Conv1D):
 
 def _is_tensorflow() -> bool:
     return keras.backend.backend() == "tensorflow"
+
+
+def must_compile(run_eagerly: bool) -> bool:
+    """Return Keras' ``jit_compile``: JAX compiles no step without; XLA slows TensorFlow's."""
+    return keras.backend.backend() == "jax" and not run_eagerly

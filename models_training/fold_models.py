@@ -64,13 +64,15 @@ class FoldModels:
         if seed is not None and int(seed) != self.first_seed:
             folder = folder / f"seed{int(seed)}"
         store = FoldStore(folder, int(repeat), int(fold), mark="")
-        if not (store.directory / "done.json").exists():
+        is_done = (store.directory / "done.json").exists()
+        weights = store.weights() if is_done else []
+        if not weights:  # folds of rung embedding were once stored without
             raise FileNotFoundError(
                 f"fold {fold} of repeat {repeat} must have been trained, got no weights in "
                 f"{folder.relative_to(self.directory.parent)}. Run notebook 02_train_model for "
                 "this variant."
             )
-        self.model.set_weights(store.weights())
+        self.model.set_weights(weights)
         return self.model
 
 

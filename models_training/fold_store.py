@@ -110,10 +110,24 @@ class FoldStore:
         path = self.directory / "done.json"
         return path.exists() and json.loads(path.read_text()).get("fingerprint") == self.mark
 
-    def write(self, weights: Arrays, history: pd.DataFrame, predictions: pd.DataFrame) -> None:
-        """Write the finished fold; the mark comes last, so half a fold counts as not done."""
+    def write(
+        self,
+        weights: Arrays,
+        history: pd.DataFrame,
+        predictions: pd.DataFrame,
+        base: FoldStore | None = None,
+    ) -> None:
+        """Write the finished fold; the mark comes last, so half a fold counts as not done.
+
+        Of the weights only those are written that differ from a finished fold `base` beside it.
+        """
         (self.directory / "done.json").unlink(missing_ok=True)
-        self._write("weights.npz", lambda path: _save_arrays(path, _named("w", weights)))
+        arrays = _named("w", weights)
+        if base is not None:
+            theirs = _named("w", base.weights())
+            arrays = {k: v for k, v in arrays.items() if not np.array_equal(v, theirs[k])}
+            arrays["base"] = np.array(base.directory.name)
+        self._write("weights.npz", lambda path: _save_arrays(path, arrays))
         self._write("history.csv", lambda path: history.to_csv(path, index=False))
         self._write("predictions.parquet", lambda path: predictions.to_parquet(path, index=False))
         mark = json.dumps({"fingerprint": self.mark})
@@ -126,8 +140,14 @@ class FoldStore:
 
     def weights(self) -> list[np.ndarray]:
         """Return the weights in the order of ``get_weights``."""
-        with np.load(self.directory / "weights.npz", allow_pickle=False) as stored:
-            return [stored[name] for name in sorted(stored)]
+        arrays = self._arrays(self.directory)
+        if "base" in arrays:
+            arrays = self._arrays(self.directory.parent / str(arrays["base"])) | arrays
+        return _lettered(arrays, "w")
+
+    def _arrays(self, directory: Path) -> dict[str, np.ndarray]:
+        with np.load(directory / "weights.npz", allow_pickle=False) as stored:
+            return dict(stored)
 
     def history(self) -> pd.DataFrame:
         """Return the learning curve."""

@@ -19,8 +19,9 @@ MIN_SD_MV = 0.01  # a lead that moves less is flat
 class TrainingScale(keras.layers.Layer):
     """Standardise with means and scales of the training rows; a missing value (NaN) becomes 0.
 
-    A missing covariate is thus replaced by the training mean. The statistics are weights, so they
-    are saved with the network; ``set_statistics`` writes them. Always in float32.
+    A missing covariate is thus replaced by the training mean, and so is any value of a column that
+    is constant in the training rows (scale 0): nothing was learnt of it. The statistics are
+    weights, so they are saved with the network; ``set_statistics`` writes them. Always in float32.
     """
 
     def __init__(self, *, name: str | None = None, **options: Any) -> None:
@@ -38,17 +39,20 @@ class TrainingScale(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Return (inputs - mean) / scale, 0 where missing."""
+        """Return (inputs - mean) / scale, 0 where missing or where the scale is 0."""
         is_missing = ops.isnan(inputs)
         # The mean is put in before any arithmetic: a NaN behind `where` still spoils gradients.
         # JAX's `where` does not take a variable while the graph is built.
         known = ops.where(is_missing, ops.convert_to_tensor(self.mean), inputs)
-        return (known - self.mean) / self.scale
+        scale = ops.convert_to_tensor(self.scale)
+        varies = ops.greater(scale, 0)
+        scaled = ops.divide(known - self.mean, ops.where(varies, scale, 1.0))
+        return ops.multiply(scaled, ops.cast(varies, "float32"))
 
     def set_statistics(self, mean: Any, scale: Any) -> None:
-        """Write the statistics, shape (n_columns,); a constant column is left unscaled."""
+        """Write the statistics, shape (n_columns,); a scale of 0 is that of a constant column."""
         self.mean.assign(mean)
-        self.scale.assign(ops.where(ops.convert_to_tensor(scale) > 0, scale, 1.0))  # pyright: ignore[reportOperatorIssue]
+        self.scale.assign(scale)
 
 
 @keras.saving.register_keras_serializable(package="ecg_risk")

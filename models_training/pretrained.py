@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from models_training.external_checks import check_overlap
+from models_training.external_checks import ExternalError, check_encoder, check_overlap
 from models_training.registry import (
     CARD_FILE,
     ENCODER,
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "weights.npz"
 _REQUIRED = ("architecture", "signal_chain", "leads", "trained_on")
 _ANY_LENGTH = ("duration_seconds", "pad_short")  # of the ECG: a convolution takes any
-_OF_THE_HEAD = ("dropout", "covariate_units")
+_OF_THE_HEAD = ("dropout", "covariate_units", "use_amplitude")
+_BESIDE = "amplitude"  # beginning of the layers' names that stand beside the trunk, with the head
 _OF_OTHERS = ("n_random_features",)  # an encoder has none
 
 
@@ -63,6 +64,7 @@ class Pretrained:
         """What the card of a network says that started from it."""
         trained_on = self.card["trained_on"]
         kept = {key: self.card[key] for key in ("licence",) if key in self.card}
+        kept |= {key: trained_on[key] for key in ("hashed",) if key in trained_on}
         cohorts = trained_on.get("cohorts", [])
         return {"name": self.name, "sha256": self.sha256, "cohorts": cohorts, **kept}
 
@@ -104,11 +106,17 @@ def load_pretrained(name: str | Path, *, folder: Path = FOLDER) -> Pretrained:
             f"{CARD_FILE} of {directory.name} must have {', '.join(_REQUIRED)}, missing: "
             f"{', '.join(absent)}. Make the encoder again."
         )
+    sha256 = sha256_of(directory / WEIGHTS_FILE)
+    if card.get("weights_sha256", sha256) != sha256:
+        raise PretrainedError(
+            f"{WEIGHTS_FILE} of {directory.name} must have the checksum of its card, got another. "
+            "It was changed, damaged, or belongs to another card: copy both again."
+        )
     weights: dict[str, list[np.ndarray]] = {}
     with np.load(directory / WEIGHTS_FILE, allow_pickle=False) as stored:
         for key in sorted(stored.files, key=_layer_and_number):
             weights.setdefault(_layer_and_number(key)[0], []).append(stored[key].astype("float32"))
-    return Pretrained(directory.name, card, weights, sha256_of(directory / WEIGHTS_FILE))
+    return Pretrained(directory.name, card, weights, sha256)
 
 
 def _layer_and_number(key: str) -> tuple[str, int]:
@@ -133,7 +141,8 @@ def check_pretrained(
     records : DataFrame
         ``record_id, patient_id, file_sha256`` of the cohort.
     architecture : ArchitectureSettings
-        Of the network that is to start from it; head and covariates are free.
+        Of the network that is to start from it; head, covariates and the input of the leads'
+        amplitudes are free.
 
     Returns
     -------
@@ -143,7 +152,7 @@ def check_pretrained(
     Raises
     ------
     PretrainedError
-        If architecture, leads or signal chain differ, or the cohort is one of its corpora.
+        If architecture, leads or signal chain differ, or the cohort is or holds one of its corpora.
     ExternalError
         If an ECG file of the cohort was used to train it.
     """
@@ -166,13 +175,11 @@ def check_pretrained(
                 f"{key} of the signal chain must be {expected} as the encoder {name} was trained "
                 f"with, got {found}. Prepare the cohort so, or choose another encoder."
             )
-    corpora = card["trained_on"].get("cohorts", [])
-    if dataset["cohort"] in corpora:
-        raise PretrainedError(
-            f"cohort must not be among the encoder's training data ({', '.join(corpora)}), got "
-            f"{dataset['cohort']}. Use another cohort, or rung scratch."
-        )
-    return check_overlap(card, records)
+    try:
+        note = check_encoder(pretrained.origin, dataset)
+    except ExternalError as error:
+        raise PretrainedError(str(error)) from None
+    return note or check_overlap(card, records)
 
 
 def _plain(value: Any) -> Any:
@@ -182,6 +189,8 @@ def _plain(value: Any) -> Any:
 
 def transfer(pretrained: Pretrained, trunk: keras.Model) -> None:
     """Put an encoder's weights into the layers of a trunk that have the same names.
+
+    Layers of the leads' amplitudes stay as they are: they learn with the head.
 
     Parameters
     ----------
@@ -196,7 +205,7 @@ def transfer(pretrained: Pretrained, trunk: keras.Model) -> None:
         If a layer of the trunk has no weights in the encoder, or of another shape.
     """
     for layer in trunk.layers:
-        if not layer.weights:
+        if not layer.weights or layer.name.startswith(_BESIDE):
             continue
         expected = [tuple(weight.shape) for weight in layer.weights]
         found = [array.shape for array in pretrained.weights.get(layer.name, [])]

@@ -24,6 +24,7 @@ from scipy.special import expit
 from models_training.architectures import ARCHITECTURES
 from models_training.augmentations import augment
 from models_training.crops import random_crops
+from models_training.fast_layers import must_compile
 from models_training.fold_store import Checkpoint
 from models_training.inputs import ECG_INPUT
 from models_training.mixing import mixed, mixup_shares
@@ -73,7 +74,7 @@ class Pretrainer:
         self.network.compile(
             optimizer,
             columns_loss(self.n_labels, weights),
-            jit_compile=False,
+            jit_compile=must_compile(run_eagerly),
             run_eagerly=run_eagerly,
         )
         optimizer.build(self.network.trainable_variables)

@@ -15,6 +15,11 @@ import keras
 import numpy as np
 import statsmodels.api as sm
 
+# Of the rarer outcome, for a slope to be fitted: ten for each coefficient (Peduzzi et al. 1996, doi
+# 10.1016/S0895-4356(96)00236-3); of a small sample the intercept alone is updated (Steyerberg et
+# al. 2004, doi 10.1002/sim.1844). One event in seven patients gave a slope of 100.
+LEAST_EVENTS = 10
+
 
 @dataclass(frozen=True)
 class LogitLine:
@@ -48,8 +53,9 @@ def fit_line(logits: np.ndarray, y_true: np.ndarray) -> LogitLine:
     Returns
     -------
     LogitLine
-        ``logistic``; where the slope is not above 0 or the outcomes are separated,
-        ``intercept`` (slope 1): the mean risk is then right and the order of patients stays.
+        ``logistic``; with fewer than 10 patients of the rarer outcome, where the slope is not above
+        0 or the outcomes are separated, ``intercept`` (slope 1): the mean risk is then right and
+        the order of patients stays.
 
     Raises
     ------
@@ -69,7 +75,8 @@ def fit_line(logits: np.ndarray, y_true: np.ndarray) -> LogitLine:
             f"recalibration must see patients with and without the event, got {sizes['n_events']} "
             f"events in {sizes['n']} patients. Set imbalance to none, or use fewer inner folds."
         )
-    if not _are_separated(logits, outcome == 1):
+    n_rarer = min(sizes["n_events"], sizes["n"] - sizes["n_events"])
+    if n_rarer >= LEAST_EVENTS and not _are_separated(logits, outcome == 1):
         intercept, slope = _fitted(outcome, np.column_stack([np.ones_like(logits), logits]))
         if slope > 0:
             return LogitLine("logistic", intercept, slope, **sizes)

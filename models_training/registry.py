@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "pre_trained_models"
 REGISTRY_FILE, CARD_FILE = "registry.json", "card.json"
 ENCODER, RISK_MODEL = "encoder", "risk model"
 SCHEMA_VERSION = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # of a folder here, never a path
 _FILES = {ENCODER: "weights.npz", RISK_MODEL: "model.keras"}
 # What one chooses by; a card may lack some of them.
 _SHOWN = {
@@ -77,21 +80,35 @@ def register(directory: Path) -> None:
     ----------
     directory : Path
         With ``card.json`` and ``weights.npz`` (an encoder) or ``model.keras`` (a bundle).
+
+    Raises
+    ------
+    RegistryError
+        If the card does not say what the model was trained on.
     """
-    card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
-    kind = ENCODER if (directory / _FILES[ENCODER]).exists() else RISK_MODEL
-    trained_on = card["trained_on"]
-    entry = {
-        "kind": kind,
-        "sha256": {name: sha256_of(directory / name) for name in (CARD_FILE, _FILES[kind])},
-        "corpora": trained_on.get("cohorts") or [trained_on["cohort"]],
-        **{name: card[name] for name in _SHOWN[kind] if name in card},
-    }
-    models = registered(directory.parent) | {directory.name: entry}
+    models = registered(directory.parent) | {directory.name: _entry(directory)}
     content = {"schema_version": SCHEMA_VERSION, "models": models}
     with written_aside(directory.parent / REGISTRY_FILE) as aside:
         text = json.dumps(content, indent=1, ensure_ascii=False)
         aside.write_text(text + "\n", encoding="utf-8")
+
+
+def _entry(directory: Path) -> dict[str, Any]:
+    card = json.loads((directory / CARD_FILE).read_text(encoding="utf-8"))
+    kind = ENCODER if (directory / _FILES[ENCODER]).exists() else RISK_MODEL
+    trained_on = card.get("trained_on", {})
+    corpora = trained_on.get("cohorts") or [trained_on.get("cohort")]
+    if None in corpora:
+        raise RegistryError(
+            f"{CARD_FILE} must name what the model was trained on (trained_on.cohort), got none. "
+            "Train it again, or add the name of its cohort to the card."
+        )
+    return {
+        "kind": kind,
+        "sha256": {name: sha256_of(directory / name) for name in (CARD_FILE, _FILES[kind])},
+        "corpora": corpora,
+        **{name: card[name] for name in _SHOWN[kind] if name in card},
+    }
 
 
 def share(directory: Path, name: str, *, folder: Path = FOLDER) -> Path:
@@ -113,8 +130,14 @@ def share(directory: Path, name: str, *, folder: Path = FOLDER) -> Path:
     Raises
     ------
     RegistryError
-        If the name is taken, or there is no such model.
+        If the name is taken or none, there is no such model, or its card is incomplete; nothing is
+        left then.
     """
+    if not _NAME.fullmatch(name):
+        raise RegistryError(
+            f"name must be letters, digits, _, - and . and begin with a letter or digit, got "
+            f"{name!r}. Choose another name."
+        )
     target = folder / name
     if target.exists() or name in registered(folder):
         raise RegistryError(f"name must be new in the registry, got {name}. Choose another name.")
@@ -124,10 +147,15 @@ def share(directory: Path, name: str, *, folder: Path = FOLDER) -> Path:
             f"model must have {CARD_FILE} and {' or '.join(_FILES.values())}, got "
             f"{directory.name!r}. Name the folder of a trained network or of an encoder."
         )
-    target.mkdir(parents=True)
-    for path in (*found, directory / CARD_FILE, directory / "MODEL_CARD.md"):
-        if path.exists():
-            shutil.copyfile(path, target / path.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".aside-", dir=folder) as parent:
+        aside = Path(parent) / name
+        aside.mkdir()
+        for path in (*found, directory / CARD_FILE, directory / "MODEL_CARD.md"):
+            if path.exists():
+                shutil.copyfile(path, aside / path.name)
+        _entry(aside)  # refused before anything is in place
+        aside.rename(target)
     register(target)
     return target
 

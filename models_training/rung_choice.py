@@ -1,4 +1,4 @@
-"""The rung ``choose``: in every fold, the rung with the lowest loss on its inner patients."""
+"""The rung ``choose``: in every fold, the cheapest rung that its inner patients do not refute."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import pandas as pd
 from scipy.special import logit
 
 from models_training.fold_store import FOLDS, FoldStore
-from models_training.ridge import logit_loss
 from models_training.variant_fit import VariantFit
 
 CANDIDATES_FOLDER = "rungs"
 
 
 def inner_losses(predictions: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
-    """Return the loss of one rung on the inner validation patients of each fold.
+    """Return the loss of one rung for each inner validation patient of each fold.
 
     Parameters
     ----------
@@ -32,21 +31,15 @@ def inner_losses(predictions: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFram
     Returns
     -------
     DataFrame
-        ``repeat, fold, val_loss, n_patients, n_events``: mean log loss of patients, each scored by
-        the mean logit of the own ECGs.
+        ``repeat, fold, patient_id, y_true, val_loss``: log loss by the mean logit of the own ECGs.
     """
     rows = _inner_rows(predictions, splits)
     score = rows["y_score"].clip(1e-7, 1 - 1e-7)
     keys = ["repeat", "fold", "patient_id"]
     patients = rows.assign(logit=logit(score)).groupby(keys, as_index=False)
     patients = patients.agg(logit=("logit", "mean"), y_true=("y_true", "first"))
-    found = []
-    for (repeat, fold), part in patients.groupby(["repeat", "fold"]):
-        y_true = part["y_true"].to_numpy(int)
-        loss = logit_loss(y_true, part["logit"].to_numpy())
-        counts = {"n_patients": len(part), "n_events": int(y_true.sum())}
-        found.append({"repeat": repeat, "fold": fold, "val_loss": loss, **counts})
-    return pd.DataFrame(found)
+    loss = np.logaddexp(0.0, patients["logit"]) - patients["y_true"] * patients["logit"]
+    return patients.drop(columns="logit").assign(val_loss=loss)
 
 
 def _inner_rows(predictions: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame:
@@ -55,16 +48,57 @@ def _inner_rows(predictions: pd.DataFrame, splits: pd.DataFrame) -> pd.DataFrame
     return rows.merge(inner, on=["patient_id", "repeat", "fold"], validate="many_to_one")
 
 
+def is_better(losses: pd.Series, than: pd.Series) -> bool:
+    """Return whether the mean loss is lower by more than one standard error of the difference.
+
+    The one-standard-error rule of Breiman et al. 1984 (Classification and regression trees), see
+    Hastie et al. 2009 (doi 10.1007/978-0-387-84858-7), section 7.10, with the standard error of
+    the paired difference. A trained rung has chosen its epoch on these patients and a ridge
+    regression nothing, so the lowest loss alone would prefer the former.
+
+    Parameters
+    ----------
+    losses, than : Series
+        Of the same patients, by their pseudonym.
+    """
+    gain = (than - losses.reindex(than.index)).to_numpy()
+    # the standard error is not known of one patient
+    return len(gain) > 1 and bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+
+
 def choose_by_fold(losses: pd.DataFrame) -> pd.DataFrame:
-    """Return the losses with ``is_chosen``: the lowest of each fold; of equals the first row.
+    """Return the mean losses of each fold and rung, and which rung is chosen.
+
+    A rung takes the place of a cheaper one where it `is_better`.
 
     Parameters
     ----------
     losses : DataFrame
-        ``repeat, fold, rung, val_loss``, the cheapest rung first.
+        ``repeat, fold, rung, patient_id, y_true, val_loss``, the cheapest rung first.
+
+    Returns
+    -------
+    DataFrame
+        ``repeat, fold, rung, val_loss, n_patients, n_events, is_chosen``.
     """
-    best = losses.groupby(["repeat", "fold"])["val_loss"].idxmin()
-    return losses.assign(is_chosen=losses.index.isin(best))
+    keys = ["repeat", "fold"]
+    tables = []
+    for key, fold in losses.groupby(keys):
+        of_rung = {
+            rung: rows.set_index("patient_id") for rung, rows in fold.groupby("rung", sort=False)
+        }
+        chosen = next(iter(of_rung))
+        for rung, rows in of_rung.items():
+            if is_better(rows["val_loss"], of_rung[chosen]["val_loss"]):
+                chosen = rung
+        facts = dict(zip(keys, key, strict=True))
+        tables += [
+            facts
+            | {"rung": rung, "val_loss": rows["val_loss"].mean(), "n_patients": len(rows)}
+            | {"n_events": int(rows["y_true"].sum()), "is_chosen": rung == chosen}
+            for rung, rows in of_rung.items()
+        ]
+    return pd.DataFrame(tables)
 
 
 def fit_choice(
@@ -75,8 +109,8 @@ def fit_choice(
 ) -> VariantFit:
     """Fit every rung, and keep in each fold the one its inner validation patients prefer.
 
-    The test patients of a fold take no part in its choice; the model for new patients is the
-    rung with the lowest mean loss over the folds.
+    The test patients of a fold take no part in its choice. The rung for new patients is chosen by
+    the same rule from the patients' mean losses over the folds.
 
     Parameters
     ----------
@@ -103,8 +137,9 @@ def fit_choice(
         found[rung] = fit.predictions
         for key, patients in fit.fitted_on.items():
             fitted_on[key] = sorted({*fitted_on.get(key, []), *patients})
-        if best is None or mine["val_loss"].mean() < best[0]:
-            best = (mine["val_loss"].mean(), rung, fit)  # one network in memory, not six
+        of_patients = mine.groupby("patient_id")["val_loss"].mean()
+        if best is None or is_better(of_patients, best[0]):
+            best = of_patients, rung, fit  # one network in memory, not six
     if best is None:
         raise ValueError("rungs must name at least one rung, got none.")
     choices = choose_by_fold(pd.concat(losses, ignore_index=True))
@@ -119,7 +154,8 @@ def fit_choice(
         compared = splits[is_here & (splits["role"] == "validation")]["patient_id"]
         key = (int(row["repeat"]), int(row["fold"]))
         fitted_on[key] = sorted({*fitted_on[key], *compared})
-    about = {**best[2].about, "rung": best[1], "rung_chosen_by": "mean inner validation loss"}
+    rule = "inner validation loss, one-standard-error rule"
+    about = {**best[2].about, "rung": best[1], "rung_chosen_by": rule}
     return replace(
         best[2],
         history=choices,

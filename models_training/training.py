@@ -16,6 +16,7 @@ from models_training.architectures import build_network
 from models_training.batch_changes import changed_batch, check_settings, crop_samples
 from models_training.crops import crop_starts
 from models_training.embeddings import trunk_of
+from models_training.fast_layers import must_compile
 from models_training.fold_store import Checkpoint
 from models_training.heads import BinaryHead, Head
 from models_training.inputs import ECG_INPUT, EpochBatches, Inputs, TrainingData
@@ -89,7 +90,7 @@ class NetworkTrainer:
             optimizer,
             self.head.loss,
             run_eagerly=settings.run_eagerly,
-            jit_compile=False,  # XLA costs training on processors
+            jit_compile=must_compile(settings.run_eagerly),
         )
         optimizer.build(self.network.trainable_variables)
         self._initial = self._state()
@@ -112,7 +113,8 @@ class NetworkTrainer:
     def begin_here(self, mark: str) -> None:
         """Let every later training begin with the weights as they are, of which `mark` is a hash.
 
-        The scaling of the ECG stays as it is, too; that of the covariates is the training rows'.
+        The scaling of the ECG stays as it is, too; that of covariates and amplitudes is the
+        training rows'.
         """
         self.started_from, self._initial = mark, self._state()
 
@@ -245,7 +247,7 @@ class NetworkTrainer:
         return state["best_weights"], state["history"]
 
     def _train_epoch(self, batches: EpochBatches, epoch: int, n_epochs: int) -> float:
-        """Train one epoch and return its mean loss; every batch has one size, traced once."""
+        """Train one epoch; return the weighted mean loss. Batches have one size, traced once."""
         optimizer: Any = self.network.optimizer
         is_by_step = self.settings.schedule == "one_cycle" or epoch < self.settings.warmup_epochs
         batches.start_epoch(epoch)
@@ -262,8 +264,8 @@ class NetworkTrainer:
             # The loss of this batch alone: the network's own running mean starts anew.
             self.network.reset_metrics()
             loss = np.asarray(self.network.train_on_batch(inputs, y_true, sample_weight=weights))
-            share = float((weights > 0).mean())
-            total, weight = total + share * float(loss.ravel()[0]), weight + share
+            # Keras has divided the weighted sum by the whole batch, records of weight 0 included.
+            total, weight = total + float(loss.ravel()[0]), weight + float(weights.mean())
             if self._average is not None:
                 is_end = index + 1 == len(batches)
                 progress = (epoch + is_end) / n_epochs
@@ -283,8 +285,13 @@ class NetworkTrainer:
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Return the logits of some records, (n, n_outputs), in batches of one size.
 
-        With pieces, the mean logit of `n_crops` pieces of each ECG.
+        With pieces, the mean logit of `n_crops` pieces of each ECG. No record is refused.
         """
+        if not len(rows):
+            raise ValueError(
+                "rows must name at least one record, got none. Use fewer folds: validation and "
+                "test patients must have ECGs."
+            )
         size = self.settings.batch_size
         parts = []
         for start in range(0, len(rows), size):

@@ -39,21 +39,22 @@ def set_training_statistics(
     seed : int
         Of the random kernels.
     keeps_scaling : bool
-        Whether leads and amplitudes stay scaled as they are: an encoder's weights belong to the
-        scaling that they were learnt with.
+        Whether the leads stay scaled as they are: an encoder's weights belong to the scaling that
+        they were learnt with. Amplitudes join beside the encoder.
     """
     layers = {layer.name: layer for layer in model.layers}
     scaling: Any = layers["ecg_scaling"]
     if isinstance(scaling, TrainingScale) and not keeps_scaling:
         mean, scale = _moments(_pieces(data, rows))
         scaling.set_statistics(mean, np.maximum(scale, MIN_SD_MV))
-    if "amplitude" in layers and not keeps_scaling:
+    if "amplitude" in layers:
         amplitudes = (np.asarray(layers["amplitude"](piece)) for piece in _pieces(data, rows))
         mean, scale = _moments(amplitudes)
         layers["amplitude_scaling"].set_statistics(mean, np.maximum(scale, _MIN_LOG_SD))
     if "covariate_scaling" in layers:
         values = data.covariates.iloc[np.unique(data.patient_row[rows])]
-        mean, scale = values.mean().fillna(0.0), values.std(ddof=0).fillna(1.0)
+        # not by the SD alone: that of a constant column is rounding, not 0
+        mean, scale = values.mean().fillna(0.0), values.std(ddof=0).where(values.nunique() > 1, 0.0)
         layers["covariate_scaling"].set_statistics(
             mean.to_numpy("float32"), scale.to_numpy("float32")
         )
@@ -76,15 +77,15 @@ def _reader(
 
 
 def _moments(pieces: Iterator[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and SD of the last axis' columns over all else."""
+    """Return mean and SD of the last axis' columns over all else; NaN is left out."""
     total, squares, n = 0.0, 0.0, 0
     for piece in pieces:
         values = piece.reshape(-1, piece.shape[-1]).astype("float64")
         total, squares, n = (
-            total + values.sum(0),
-            squares + np.square(values).sum(0),
-            n + len(values),
+            total + np.nansum(values, axis=0),
+            squares + np.nansum(np.square(values), axis=0),
+            n + np.isfinite(values).sum(axis=0),
         )
-    mean = total / n
-    scale = np.sqrt(np.maximum(squares / n - np.square(mean), 0.0))
+    mean = total / np.maximum(n, 1)
+    scale = np.sqrt(np.maximum(squares / np.maximum(n, 1) - np.square(mean), 0.0))
     return np.asarray(mean, "float32"), np.asarray(scale, "float32")

@@ -2,7 +2,7 @@
 
 Age, sex and diagnoses (SNOMED CT) stand in the comments of each WFDB header. Patients have no
 numbers: each ECG counts as a patient, though some of the eight collections hold several of one.
-PTB-XL is one of the collections.
+PTB-XL is one of the collections: its records are named HR00001 and so on.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def read_challenge2021(directory: Path, *, target: str = "") -> Cohort:
         target_label=f"the diagnosis with SNOMED CT code {' or '.join(sorted(wanted))}",
         licence="CC BY 4.0",
         citation="Reyna et al. 2021, doi:10.13026/34va-7q14",
+        contains=("ptbxl",) if any(path.stem.startswith("HR") for path in paths) else (),
         covariates=AGE_AND_SEX,
         outcome_column="outcome",
         default_duplicates="merge",

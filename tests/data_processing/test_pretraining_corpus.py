@@ -75,6 +75,7 @@ def test_what_was_trained_on_can_be_written_to_a_card(tmp_path):
     said = json.loads(json.dumps(read_mirror(tmp_path).trained_on(np.array([0, 2]))))
     assert (said["cohorts"], said["folds"], said["record_ids"]) == (["ptbxl"], [3], ["3", "9"])
     assert len(set(said["file_sha256"])) == 2
+    assert said["hashed"] == "scaled ECGs"
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,10 @@ def test_the_challenge_is_read_from_its_headers(tmp_path, make_ecg, write_wfdb):
     for target in ("4", "atrial fibrillation"):
         with pytest.raises(ValueError, match=r"must be a label of Challenge 2021, .* one of: 2, 1"):
             read_challenge2021(folder, target=target)
+    assert cohort.definition.contains == ()
+    for end in (".hea", ".dat"):
+        folder.joinpath("training/x/g1", f"E2{end}").rename(folder / f"HR00001{end}")
+    assert read_challenge2021(folder, target="1 3").definition.contains == ("ptbxl",)
 
 
 def write_code(folder, make_ecg, *, has_ids=True):

@@ -103,6 +103,16 @@ def test_what_is_said_of_several_models_is_said_once():
     assert len(check_bundles(cards, FACTS, records_of(["c"], ["P0001"]))) == 1
 
 
+def test_a_network_that_began_with_an_encoder_is_not_judged_on_what_that_has_seen():
+    encoder = {"name": "enc", "cohorts": ["ptbxl"], "hashed": "scaled ECGs"}
+    cards = {"ecg": card_of(encoder=encoder)}
+    records = records_of(["c"], ["P0001"])
+    notes = check_bundles(cards, FACTS | {"cohort": "own"}, records)
+    assert "Make sure that no ECG of ptbxl is in the cohort." in notes[-1]
+    with pytest.raises(ExternalError, match=r"\(ptbxl\), got challenge2021, which contains ptbxl"):
+        check_bundles(cards, FACTS | {"cohort": "challenge2021"}, records)
+
+
 def test_missing_values_are_counted_and_left_to_the_model(make_data):
     data = make_data()
     needed, imputed, reason = covariates_for(card_of(), data.covariates, SPEC)

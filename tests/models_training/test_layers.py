@@ -9,11 +9,11 @@ from models_training.settings import ArchitectureSettings
 from models_training.training_statistics import set_training_statistics
 
 
-def test_a_constant_column_is_left_unscaled():
+def test_a_constant_column_becomes_0():
     layer = TrainingScale()
     layer.build((None, 2))
     layer.set_statistics(np.float32([1, 2]), np.float32([0, 4]))
-    np.testing.assert_allclose(np.asarray(layer(np.float32([[3, 10]]))), [[2, 2]])
+    np.testing.assert_allclose(np.asarray(layer(np.float32([[3, 10]]))), [[0, 2]])
 
 
 def test_every_lead_of_every_record_has_mean_0_and_sd_1():
@@ -75,3 +75,32 @@ def test_statistics_are_those_of_the_training_rows_alone(make_data, normalisatio
     np.testing.assert_allclose(np.asarray(scaling.mean), seen.mean(), rtol=1e-5)
     np.testing.assert_allclose(np.asarray(scaling.scale), seen.std(ddof=0), rtol=1e-5)
     assert np.asarray(model.get_layer("random_kernels").biases).any()
+
+
+def test_a_missing_sample_leaves_the_statistics_of_its_lead(make_data):
+    data = make_data()
+    data.signals[3, 5:9, 2] = np.nan
+    model = build_network(n_samples=64, settings=ArchitectureSettings(width=2))
+    set_training_statistics(model, data, np.arange(20))
+    scaling, train = model.get_layer("ecg_scaling"), data.signals[:20]
+    np.testing.assert_allclose(np.asarray(scaling.mean), np.nanmean(train, (0, 1)), atol=1e-6)
+    np.testing.assert_allclose(np.asarray(scaling.scale), np.nanstd(train, (0, 1)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("constant", [0.1, np.nan])
+def test_a_covariate_that_is_constant_in_training_says_nothing_of_test_patients(
+    make_data, constant
+):
+    data = make_data()
+    seen = np.unique(data.patient_row[:20])
+    data.covariates.loc[seen, "age_years"] = constant
+    model = build_network(
+        n_samples=64,
+        covariate_names=list(data.covariates.columns),
+        settings=ArchitectureSettings(width=2),
+    )
+    set_training_statistics(model, data, np.arange(20))
+    values = data.covariates.to_numpy("float32")
+    scaled = np.asarray(model.get_layer("covariate_scaling")(values))
+    assert (scaled[:, 0] == 0).all()
+    assert scaled[:, 1].any()

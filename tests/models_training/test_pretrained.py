@@ -11,7 +11,7 @@ import pytest
 
 from models_training.architectures import build_network
 from models_training.embeddings import trunk_of
-from models_training.external_checks import ExternalError
+from models_training.external_checks import ExternalError, check_encoder
 from models_training.pretrained import (
     PretrainedError,
     check_pretrained,
@@ -82,6 +82,8 @@ def test_a_cohort_that_fits_is_accepted_at_any_length(folder, records):
     shorter = {**DATASET, "signal_chain": {**CHAIN, "duration_seconds": 5.0}}
     text = check_pretrained(found, shorter, records, dataclasses.replace(TINY, dropout=0.9))
     assert text.startswith("No ECG file of this cohort is among the 2 of the training data")
+    amplitude = dataclasses.replace(TINY, use_amplitude=True)
+    assert check_pretrained(found, DATASET, records, amplitude).startswith("No ECG file")
 
 
 @pytest.mark.parametrize(
@@ -115,12 +117,39 @@ def test_another_network_is_refused(folder, records, change, message):
             {"cohort": "ptbxl"},
             "cohort must not be among the encoder's training data (ptbxl), got ptbxl.",
         ),
+        (
+            {"cohort": "challenge2021"},
+            "training data (ptbxl), got challenge2021, which contains ptbxl. Use another cohort",
+        ),
+        ({"cohort": "challenge2021", "contains": ["ptbxl"]}, "which contains ptbxl."),
     ],
 )
 def test_another_cohort_is_refused(folder, records, change, message):
     found = load_pretrained("tiny", folder=folder)
     with pytest.raises(PretrainedError, match=re.escape(message)):
         check_pretrained(found, DATASET | change, records, TINY)
+
+
+def test_what_was_compared_is_said_as_it_is(folder, records):
+    found = load_pretrained("tiny", folder=folder)
+    without = {**DATASET, "cohort": "challenge2021", "contains": []}  # no record HR...
+    assert check_pretrained(found, without, records, TINY).startswith("No ECG file")
+    trained_on = {**CARD["trained_on"], "hashed": "scaled ECGs"}
+    other = dataclasses.replace(found, card={**CARD, "trained_on": trained_on})
+    assert check_pretrained(other, DATASET, records, TINY) == (
+        "ECG files of this cohort cannot be compared with those the encoder tiny was trained on: "
+        "its card has hashes of scaled ECGs. Make sure that no ECG of ptbxl is in the cohort."
+    )
+
+
+def test_an_encoder_trained_on_the_challenge_is_refused_for_ptbxl():
+    with pytest.raises(ExternalError, match=r"training data \(challenge2021\), got ptbxl"):
+        check_encoder({"name": "other", "cohorts": ["challenge2021"]}, {"cohort": "ptbxl"})
+
+
+def test_the_shipped_encoder_does_not_claim_that_files_were_compared():
+    note = check_encoder(load_pretrained("ptbxl_resnet50").origin, {"cohort": "own"})
+    assert "cannot be compared" in note
 
 
 def test_ecgs_the_encoder_was_trained_on_are_refused(folder, records):
@@ -139,6 +168,11 @@ def test_names_and_damaged_files_are_refused(folder):
     message = "weights.npz of tiny must have the checksum of the registry, got another."
     with pytest.raises(PretrainedError, match=re.escape(message)):
         load_pretrained("tiny", folder=folder)
+    card = json.dumps({**CARD, "weights_sha256": "0" * 64})
+    (folder / "tiny" / "card.json").write_text(card)
+    message = "weights.npz of tiny must have the checksum of its card, got another."
+    with pytest.raises(PretrainedError, match=re.escape(message)):
+        load_pretrained(folder / "tiny", folder=folder)
     incomplete = {name: value for name, value in CARD.items() if name != "leads"}
     (folder / "tiny" / "card.json").write_text(json.dumps(incomplete))
     with pytest.raises(PretrainedError, match=r"must have architecture, .*, missing: leads\."):

@@ -1,5 +1,7 @@
 """The registry: models found by name after their checksums; what is shipped is what it says."""
 
+import json
+
 import pytest
 
 from models_training.architectures import build_network
@@ -51,6 +53,22 @@ def test_a_shared_model_is_found_by_its_name_without_anything_of_patients(bundle
 
 def test_a_folder_is_no_name_and_stays_as_it_is(bundle):
     assert find_model(bundle, kind=RISK_MODEL) == bundle
+
+
+@pytest.mark.parametrize("name", ["", "..", "../mine", "a/b", ".hidden", "/tmp/mine", "a b"])
+def test_a_name_is_no_path(bundle, tmp_path, name):
+    with pytest.raises(RegistryError, match=r"name must be letters, digits, _, - and \. and begin"):
+        share(bundle, name, folder=tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("trained_on", [{}, {"trained_on": {"file_sha256": []}}])
+def test_a_card_that_does_not_say_on_what_leaves_nothing(bundle, tmp_path, trained_on):
+    card = {name: value for name, value in CARD.items() if name != "trained_on"}
+    (bundle / "card.json").write_text(json.dumps(card | trained_on))
+    with pytest.raises(RegistryError, match=r"card.json must name what the model was trained on"):
+        share(bundle, "mine", folder=tmp_path / "models")
+    assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_what_does_not_fit_is_refused(bundle, tmp_path):

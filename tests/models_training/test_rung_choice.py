@@ -56,7 +56,8 @@ def test_the_loss_is_that_of_the_inner_patients_mean_logits(cohort):
     data, splits = cohort
     predictions = scored(data, splits, lambda *_: 1.0)
     found = inner_losses(predictions, splits)
-    for row in found.to_dict("records"):
+    table = choose_by_fold(found.assign(rung="embedding"))
+    for row in table.to_dict("records"):
         here = (predictions["fold"] == row["fold"]) & (predictions["role"] == "validation")
         inner = splits[(splits["fold"] == row["fold"]) & (splits["role"] == "validation")]
         mine = predictions[here & predictions["patient_id"].isin(inner["patient_id"])]
@@ -118,6 +119,33 @@ def test_training_patients_outside_the_inner_fold_do_not_move_it_either(cohort, 
     assert found.about["rung"] == "embedding"
 
 
-def test_of_equal_losses_the_cheaper_rung_is_taken():
-    losses = pd.DataFrame({"repeat": 0, "fold": [0, 0], "rung": ["a", "b"], "val_loss": [0.5, 0.5]})
-    assert choose_by_fold(losses)["is_chosen"].tolist() == [True, False]
+@pytest.mark.parametrize(
+    ("gains", "chosen"),
+    [
+        (np.zeros(25), "embedding"),  # of equals the cheaper
+        (np.full(25, 0.001), "full"),  # small, but in every patient
+        (0.1 + np.resize([-0.6, 0.6], 24), "embedding"),  # SE 0.125
+        (0.1 + np.resize([-0.4, 0.4], 24), "full"),  # SE 0.083
+        (np.array([5.0]), "embedding"),  # one patient
+    ],
+)
+def test_a_costlier_rung_must_be_better_by_more_than_one_standard_error(gains, chosen):
+    n = len(gains)
+    patients = {"repeat": 0, "fold": 0, "patient_id": np.arange(n), "y_true": 0}
+    base = np.random.default_rng(0).uniform(0.1, 2.0, n)
+    first = pd.DataFrame(patients | {"rung": "embedding", "val_loss": base})
+    second = pd.DataFrame(patients | {"rung": "full", "val_loss": base - gains})
+    found = choose_by_fold(pd.concat([first, second.iloc[::-1]], ignore_index=True))
+    assert found.loc[found["is_chosen"], "rung"].tolist() == [chosen]
+    assert found["val_loss"].diff().iloc[1] == pytest.approx(-gains.mean())
+
+
+def test_a_rung_is_compared_with_the_one_in_place_not_with_the_first():
+    patients = {"repeat": 0, "fold": 0, "patient_id": np.arange(30), "y_true": 0}
+    wave = np.resize([-0.2, 0.2], 30)  # SE of the last step 0.037
+    tables = [
+        pd.DataFrame(patients | {"rung": rung, "val_loss": 1.0 - gain})
+        for rung, gain in (("a", 0.0), ("b", 0.3), ("c", 0.31 + wave))
+    ]
+    found = choose_by_fold(pd.concat(tables, ignore_index=True))
+    assert found.loc[found["is_chosen"], "rung"].tolist() == ["b"]

@@ -77,9 +77,21 @@ def test_recalibration_restores_the_mean_risk_and_the_slope_of_inflated_scores()
 )
 def test_without_a_slope_above_0_the_intercept_alone_is_moved(logits):
     y_true = np.array([0.0, 0.0, 0.0, 1.0, 0.0, 1.0])
-    line = fit_line(logits, np.sort(y_true) if logits[-1] == 2.0 else y_true)
-    assert (line.method, line.slope, line.n, line.n_events) == ("intercept", 1.0, 6, 2)
+    y_true = np.tile(np.sort(y_true) if logits[-1] == 2.0 else y_true, 5)
+    line = fit_line(np.tile(logits, 5), y_true)
+    assert (line.method, line.slope, line.n, line.n_events) == ("intercept", 1.0, 30, 10)
     assert expit(line.apply(logits)).mean() == pytest.approx(2 / 6, abs=1e-6)
+
+
+@pytest.mark.parametrize(("n_events", "n"), [(1, 7), (9, 60), (51, 60), (10, 60), (50, 60)])
+def test_a_slope_needs_ten_patients_of_the_rarer_outcome(n_events, n):
+    rng = np.random.default_rng(1)
+    y_true = (np.arange(n) < n_events).astype(float)
+    line = fit_line(y_true + rng.normal(0, 1, n), y_true)
+    has_slope = min(n_events, n - n_events) >= 10
+    assert line.method == ("logistic" if has_slope else "intercept")
+    assert (line.slope != 1.0) == has_slope
+    assert line.n_events == n_events
 
 
 def test_one_outcome_alone_is_refused():

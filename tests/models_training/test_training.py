@@ -86,6 +86,40 @@ def test_nothing_inside_the_network_sees_a_test_row(make_data, tiny):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("imbalance", ["none", "class_weights"])
+def test_the_loss_of_an_epoch_is_the_weighted_mean_of_its_records(make_data, tiny, imbalance):
+    """19 ECGs in batches of 16: the last batch has 3 and is filled up with 13 of weight 0."""
+    data = make_data(10)
+    rows = np.arange(19)
+    plain = dataclasses.replace(tiny.architecture, dropout=0.0)
+    settings = dataclasses.replace(
+        tiny, learning_rate=1e-12, weight_decay=0.0, imbalance=imbalance, architecture=plain
+    )
+    trainer = NetworkTrainer(data, settings)
+    # batch normalisation that does not look at the batch, so that a record has one loss
+    for layer in trainer.network.layers:
+        if "is_frozen" in dir(layer):
+            layer.is_frozen = True
+    found = trainer.fit(rows, None, n_epochs=1, seed=(0,))["loss"].iloc[0]
+    batches = trainer._batches(rows, (0,))
+    weights = pd.concat([pd.Series(batches[k][2]) for k in range(len(batches))])
+    logits, y_true = trainer.logits(rows)[:, 0], data.y_true[rows, 0]
+    losses = np.log1p(np.exp(-np.where(y_true == 1, 1, -1) * logits))
+    order = batches._order
+    expected = np.average(losses[order], weights=weights.to_numpy()[: len(order)])
+    assert (len(batches), len(order)) == (2, 19)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_scores_of_nobody_are_refused(make_data, tiny):
+    trainer = NetworkTrainer(make_data(8), tiny)
+    nobody = np.array([], int)
+    with pytest.raises(ValueError, match="rows must name at least one record, got none"):
+        trainer.logits(nobody)
+    with pytest.raises(ValueError, match="rows must name at least one record, got none"):
+        trainer.fit(np.arange(8), nobody, n_epochs=1, seed=(0,))
+
+
 def test_it_learns_what_is_plain_to_see(make_data, tiny):
     data = make_data(80)
     settings = dataclasses.replace(tiny, records_per_patient=1, learning_rate=0.003)
