@@ -10,6 +10,31 @@ import pandas as pd
 from evaluation.scores import status_at_horizon
 
 
+def chosen_number(targets: Sequence[Mapping[str, Any]], name: str = "") -> Mapping[str, Any]:
+    """Return the number that is evaluated: the first unless one is named.
+
+    Parameters
+    ----------
+    targets : sequence of mappings
+        ``targets`` of ``dataset.json``: `name, kind, column, label, unit`.
+    name : str
+        One of their names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such number.
+    """
+    numbers = {item["name"]: item for item in targets if item["kind"] == "continuous"}
+    if not numbers:
+        raise ValueError(
+            "task must be regression for this evaluation, got outcomes. Use notebook 03_evaluate."
+        )
+    if name and name not in numbers:
+        raise ValueError(f"target must be one of {', '.join(numbers)}, got {name!r}.")
+    return numbers[name or next(iter(numbers))]
+
+
 def chosen_target(targets: Sequence[Mapping[str, Any]], name: str = "") -> Mapping[str, Any]:
     """Return the target that is evaluated.
 
@@ -34,7 +59,7 @@ def chosen_target(targets: Sequence[Mapping[str, Any]], name: str = "") -> Mappi
     if not outcomes:
         raise ValueError(
             "task must be one of outcomes for this evaluation, got regression. A number has no "
-            "AUROC, threshold or decision curve; use evaluation.regression.regression_table."
+            "AUROC, threshold or decision curve; use notebook 03_evaluate_numbers."
         )
     by_name = {item["name"]: item for item in outcomes}
     if name and name not in by_name:

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from evaluation.targets import chosen_target, outcomes_of
+from evaluation.targets import chosen_number, chosen_target, outcomes_of
 
 
 def target(name, kind, *, column="", horizon_days=0):
@@ -32,6 +32,16 @@ def test_numbers_and_unknown_names_are_refused():
         chosen_target(SEVERAL[:1])
     with pytest.raises(ValueError, match="target must be one of mi, sttc, got 'lvef'"):
         chosen_target(SEVERAL, "lvef")
+
+
+def test_of_a_regression_the_first_number_is_evaluated_unless_one_is_named():
+    numbers = [target("lvef", "continuous"), target("age", "continuous")]
+    assert chosen_number(numbers)["name"] == "lvef"
+    assert chosen_number(numbers, "age")["name"] == "age"
+    with pytest.raises(ValueError, match="target must be one of lvef, age, got 'mi'"):
+        chosen_number(numbers, "mi")
+    with pytest.raises(ValueError, match="task must be regression for this evaluation, got outco"):
+        chosen_number(HORIZONS)
 
 
 def test_outcomes_are_the_column_or_the_status_at_the_horizon():
