@@ -125,7 +125,6 @@ STAGES = (
             "replaced_waves",
         ),
         per_variant=True,
-        tasks=("binary",),
     ),
 )
 # Not a stage of `run`: `validate` judges the models of one run on the cohort of another.
