@@ -3,7 +3,13 @@
 import pandas as pd
 import pytest
 
-from evaluation.targets import chosen_number, chosen_target, outcomes_of
+from evaluation.targets import (
+    any_target,
+    chosen_number,
+    chosen_target,
+    outcomes_of,
+    tested_rows,
+)
 
 
 def target(name, kind, *, column="", horizon_days=0):
@@ -42,6 +48,29 @@ def test_of_a_regression_the_first_number_is_evaluated_unless_one_is_named():
         chosen_number(numbers, "mi")
     with pytest.raises(ValueError, match="task must be regression for this evaluation, got outco"):
         chosen_number(HORIZONS)
+
+
+def test_any_target_is_the_number_of_a_regression_and_else_an_outcome():
+    assert any_target(SEVERAL)["name"] == "mi"
+    assert any_target(SEVERAL[:1])["name"] == "lvef"
+    assert any_target(HORIZONS, "sva_365d")["horizon_days"] == 365
+
+
+def test_rows_of_a_number_tell_patients_apart_at_the_median():
+    patients = pd.DataFrame({"patient_id": list("abcd"), "lvef": [20.0, 30.0, 41.0, None]})
+    number = target("lvef", "continuous", column="lvef")
+    outcomes = outcomes_of(patients, number)
+    assert outcomes.to_dict() == {"a": 0, "b": 0, "c": 1}
+    rows = pd.DataFrame(
+        {
+            "patient_id": [*"abcd", "a", "b"],
+            "target": ["lvef"] * 5 + ["age"],
+            "role": ["test"] * 4 + ["validation", "test"],
+            "y_true": 30.0,
+        }
+    )
+    found = tested_rows(rows, number, outcomes)
+    assert found[["patient_id", "y_true"]].to_numpy().tolist() == [["a", 0], ["b", 0], ["c", 1]]
 
 
 def test_outcomes_are_the_column_or_the_status_at_the_horizon():
