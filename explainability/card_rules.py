@@ -80,7 +80,7 @@ _OTHERS = ("random_weights_floor", "random weights and the map of another patien
 CHECKS: tuple[Check, ...] = (
     Check(
         "network_learnt",
-        "Does the network rank held-out patients with the event above those without?",
+        "Does the network rank held-out patients with the event, or a high number, above others?",
         0.5, "above", NECESSARY, "AUROC",
         "0.5 is chance: a network that learnt nothing has nothing to show", HANLEY,
         if_missing="no outcomes of held-out patients were given",
