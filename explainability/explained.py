@@ -24,6 +24,8 @@ class Explained:
     ----------
     score : str
         What is explained, for axes: "logit".
+    about : str
+        The same in full.
     told : str
         What a reader is told of it: "risk", or "predicted LVEF".
     unit : str
@@ -37,6 +39,7 @@ class Explained:
     """
 
     score: str = "logit"
+    about: str = "logit of the predicted risk"
     told: str = "risk"
     unit: str = ""
     groups: tuple[str, str] = ("no event", "event")
@@ -59,7 +62,8 @@ class Explained:
             label, unit = str(target["label"]), str(target["unit"])
             limit = f"{patients[target['column']].median():.1f} {unit}".rstrip()
             return cls(
-                score=f"{label} in SD of training patients",
+                score=f"{label} in SD",
+                about=f"predicted {label} in standard deviations (SD) of the training patients",
                 told=f"predicted {label}",
                 unit=unit,
                 groups=(f"measured up to {limit}", f"measured above {limit}"),
@@ -70,7 +74,8 @@ class Explained:
         if target["kind"] == "time_to_event":
             by = f"by day {target['horizon_days']}"
             return cls(
-                score=f"log odds of the risk {by}",
+                score=f"log odds {by}",
+                about=f"log odds of the cumulative risk {by}",
                 told=f"risk {by}",
                 groups=(f"no event {by}", f"event {by}"),
                 without=f"without the event {by}",
@@ -81,7 +86,7 @@ class Explained:
     def sentence(self) -> str:
         """Return in one sentence what the maps explain, and who is told apart."""
         first, second = self.groups
-        return f"Explained: the {self.score}. Patients are told apart by: {second}, or {first}."
+        return f"Explained: the {self.about}. Patients are told apart by: {second}, or {first}."
 
     def scores(self, y_score: pd.Series | np.ndarray) -> np.ndarray:
         """Return predicted values on the scale that is explained, up to scale and origin."""

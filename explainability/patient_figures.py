@@ -94,7 +94,7 @@ def plot_shap_waterfall(
     reach = [min(base, *ends), max(base, *ends)]
     room = 0.18 * (reach[1] - reach[0]) or 0.1
     ax.set_xlim(reach[0] - room, reach[1] + room)
-    ax.set_xlabel("logit of the risk" if explained is RISK else explained.score)
+    ax.set_xlabel("logit of the risk" if explained == RISK else explained.score)
     ax.legend(
         handles=[Patch(color=_RAISES, label="raises"), Patch(color=_LOWERS, label="lowers")],
         fontsize=9, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2,
