@@ -216,7 +216,7 @@ def neighbours_panel(
         What the score is.
     """
     table = answers.neighbours[answers.neighbours["record_id"] == record["record_id"]]
-    value = f"{explained.told} {explained.value(record['y_score'])}"
+    value = explained.prediction(record["y_score"])
     titles = [f"{record['record_id']} ({value})\n{explained.group(record['y_true'])}"]
     for near in table.itertuples():
         outcome = explained.group(near.neighbour_y_true)

@@ -97,14 +97,18 @@ class Explained:
         """Return a predicted value as a reader is told it: "0.23", or "31.2 %"."""
         return f"{told:.1f} {self.unit}".rstrip() if self.is_number else f"{told:.2f}"
 
+    def prediction(self, y_score: float) -> str:
+        """Return what is told, with its value: "risk = 0.23"."""
+        return f"{self.told} = {self.value(y_score)}"
+
     def group(self, y_true: float) -> str:
         """Return the words of the group of a patient, 0 or 1."""
         return self.groups[int(y_true == 1)]
 
     def heading(self, record: pd.Series) -> str:
         """Return a record's title from its ``record_id, y_score, y_true``."""
-        value = self.value(record["y_score"])
-        return f"{record['record_id']}: {self.told} {value}, {self.group(record['y_true'])}"
+        found = self.prediction(record["y_score"])
+        return f"{record['record_id']}: {found}, {self.group(record['y_true'])}"
 
 
 RISK = Explained()

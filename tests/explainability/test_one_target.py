@@ -142,12 +142,12 @@ def test_the_words_are_true_for_each_kind_of_target():
     number = {"kind": "continuous", "label": "LVEF", "unit": "%", "column": "target_lvef"}
     record = pd.Series({"record_id": "R1", "y_score": 31.21, "y_true": 1})
     lvef = Explained.of_target(number, patients)
-    assert lvef.heading(record) == "R1: predicted LVEF 31.2 %, measured above 30.0 %"
+    assert lvef.heading(record) == "R1: predicted LVEF = 31.2 %, measured above 30.0 %"
     assert lvef.scores([20.0, 40.0]).tolist() == [20.0, 40.0]
     assert "risk" not in lvef.sentence() + lvef.without + lvef.had + lvef.told
     timed = Explained.of_target({"kind": "time_to_event", "horizon_days": 365}, patients)
     risk = record.replace(31.21, 0.2)
-    assert timed.heading(risk) == "R1: risk by day 365 0.20, event by day 365"
+    assert timed.heading(risk) == "R1: risk by day 365 = 0.20, event by day 365"
     assert timed.scores([0.2])[0] == pytest.approx(logit(0.2))
     assert Explained.of_target({"kind": "binary"}, patients) == RISK
-    assert RISK.heading(risk) == "R1: risk 0.20, event"
+    assert RISK.heading(risk) == "R1: risk = 0.20, event"
