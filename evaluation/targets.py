@@ -73,7 +73,7 @@ def any_target(targets: Sequence[Mapping[str, Any]], name: str = "") -> Mapping[
     return (chosen_number if is_regression else chosen_target)(targets, name)
 
 
-def tested_rows(
+def held_out_rows(
     predictions: pd.DataFrame, target: Mapping[str, Any], outcomes: pd.Series
 ) -> pd.DataFrame:
     """Return the test rows of a target, with `y_true` of :func:`outcomes_of`; unknown ones not."""

@@ -8,7 +8,7 @@ from evaluation.targets import (
     chosen_number,
     chosen_target,
     outcomes_of,
-    tested_rows,
+    held_out_rows,
 )
 
 
@@ -69,7 +69,7 @@ def test_rows_of_a_number_tell_patients_apart_at_the_median():
             "y_true": 30.0,
         }
     )
-    found = tested_rows(rows, number, outcomes)
+    found = held_out_rows(rows, number, outcomes)
     assert found[["patient_id", "y_true"]].to_numpy().tolist() == [["a", 0], ["b", 0], ["c", 1]]
 
 
