@@ -7,8 +7,8 @@ from evaluation.targets import (
     any_target,
     chosen_number,
     chosen_target,
-    outcomes_of,
     held_out_rows,
+    outcomes_of,
 )
 
 
