@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from functools import partial
+
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from evaluation.arrays import require_columns
 from evaluation.comparison import CONDITIONAL
-from evaluation.intervals import bootstrap_intervals
-from evaluation.resampling import BootstrapPlan, cluster_codes
-from evaluation.style import variant_style
-from evaluation.weighted import Statistic, mean_over_parts, safe_ratio
+from evaluation.intervals import bootstrap_intervals, percentile_interval
+from evaluation.resampling import BootstrapPlan, bootstrap_draws
+from evaluation.samples import ScoredRows
+from evaluation.smoothing import local_line_statistic
+from evaluation.weighted import Statistic, safe_ratio
 
 MEASURES = (
     "mean_absolute_error",
@@ -31,10 +32,13 @@ _Z = 1.96  # of the limits of agreement: 95 % of patients, whatever the level of
 def patient_values(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return one value a patient: the mean of the patient's records.
 
+    Of several seeds a record has the mean of its networks' values; nothing is a logit here.
+
     Parameters
     ----------
     predictions : pandas.DataFrame
-        One row a record: `target, variant, repeat, fold, role, patient_id, y_true, y_score`.
+        One row a record and seed: `target, variant, repeat, fold, role, patient_id, record_id,
+        y_true, y_score`.
 
     Returns
     -------
@@ -46,7 +50,7 @@ def patient_values(predictions: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If columns are missing, a value is not finite, or nobody has a measured one.
     """
-    require_columns(predictions, (*_KEYS, "y_true", "y_score"), name="predictions")
+    require_columns(predictions, (*_KEYS, "record_id", "y_true", "y_score"), name="predictions")
     known = predictions[predictions["y_true"].notna()]
     n_bad = int((~np.isfinite(known["y_score"].to_numpy(float))).sum())
     if n_bad or known.empty:
@@ -54,8 +58,8 @@ def patient_values(predictions: pd.DataFrame) -> pd.DataFrame:
             f"y_score must be a number for patients with a measured value, got {n_bad} others "
             f"among {len(known)} rows. Run stage 02 again."
         )
-    grouped = known.groupby(_KEYS, observed=True)
-    table = grouped.agg(
+    of_record = known.groupby([*_KEYS, "record_id"], observed=True)[["y_true", "y_score"]].mean()
+    table = of_record.groupby(_KEYS, observed=True).agg(
         y_true=("y_true", "first"), y_score=("y_score", "mean"), n_records=("y_score", "size")
     )
     return table.reset_index().astype({"y_true": float})
@@ -90,13 +94,13 @@ def agreement_statistic(y_true, y_score) -> Statistic:
     return statistic
 
 
-def regression_table(predictions: pd.DataFrame, plan: BootstrapPlan) -> pd.DataFrame:
+def regression_table(values: pd.DataFrame, plan: BootstrapPlan) -> pd.DataFrame:
     """Return every measure of every target and variant, with patient-bootstrap intervals.
 
     Parameters
     ----------
-    predictions : pandas.DataFrame
-        See :func:`patient_values`; the role "test" is judged.
+    values : pandas.DataFrame
+        :func:`patient_values`; the role "test" is judged.
     plan : BootstrapPlan
         Of the intervals: they hold for the fitted models.
 
@@ -106,71 +110,63 @@ def regression_table(predictions: pd.DataFrame, plan: BootstrapPlan) -> pd.DataF
         `target, variant, metric, method, estimate, ci_low, ci_high, n`, in the target's unit.
         Several repeats are averaged; a patient is drawn with all its rows.
     """
-    values = patient_values(predictions[predictions["role"] == "test"])
     rows = []
-    for (target, variant), part in values.groupby(["target", "variant"], sort=False):
-        y_true, y_score = part["y_true"].to_numpy(), part["y_score"].to_numpy()
-        repeats = part.reset_index(drop=True).groupby("repeat").indices.values()
-        statistic = mean_over_parts(
-            [(np.asarray(r), agreement_statistic(y_true[r], y_score[r])) for r in repeats]
-        )
-        clusters = cluster_codes(part["patient_id"].astype(str))
-        intervals = bootstrap_intervals(statistic, clusters, plan=plan)
+    tested = values[values["role"] == "test"]
+    for (target, variant), part in tested.groupby(["target", "variant"], sort=False):
+        sample = ScoredRows(part)
+        statistic = sample.statistic(agreement_statistic, sample.repeats)
+        intervals = bootstrap_intervals(statistic, sample.clusters, plan=plan)
         for metric, found in zip(MEASURES, intervals, strict=True):
             rows.append(
                 {
                     "target": target,
                     "variant": variant,
                     "metric": metric,
-                    "method": f"{found.method}, {CONDITIONAL}",
+                    "method": f"{found.method}{sample.repeats_text()}, {CONDITIONAL}",
                     "estimate": found.estimate,
                     "ci_low": found.ci_low,
                     "ci_high": found.ci_high,
-                    "n": int(clusters.max()) + 1,
+                    "n": sample.n,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def plot_agreement(
-    values: pd.DataFrame, metrics: pd.DataFrame, *, label: str, unit: str = ""
-) -> Figure:
-    """Draw measured against predicted values, and their difference (Bland and Altman).
+def calibration_lines(
+    values: pd.DataFrame, plan: BootstrapPlan, *, n_points: int = 60
+) -> pd.DataFrame:
+    """Return the mean measured value at each predicted one, by variant, with a bootstrap band.
 
     Parameters
     ----------
     values : pandas.DataFrame
-        :func:`patient_values` of one target, variant and role "test"; the first repeat is drawn.
-    metrics : pandas.DataFrame
-        :func:`regression_table` of the same.
-    label, unit : str
-        Of the number, for the axes.
+        :func:`patient_values` of one target; the role "test" is judged.
+    plan : BootstrapPlan
+        Of the pointwise percentile band over patients.
+    n_points : int
+        Between the lowest and the highest predicted value.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `variant, predicted, measured, ci_low, ci_high, n`: a local linear fit, mean over repeats.
     """
-    shown = values[values["repeat"] == values["repeat"].min()]
-    variant = str(shown["variant"].iloc[0])
-    found = metrics[metrics["variant"] == variant].set_index("metric")["estimate"]
-    x, y = shown["y_score"].to_numpy(), shown["y_true"].to_numpy()
-    style, unit = variant_style(variant), f" ({unit})" if unit else ""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
-    ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())])
-    axes[0].plot(ends, ends, color="#777777", ls=":", label="predicted = measured")
-    line = found["calibration_intercept"] + found["calibration_slope"] * np.sort(x)
-    slope_text = f"measured on predicted: slope {found['calibration_slope']:.2f}"
-    axes[0].plot(np.sort(x), line, color=style["color"], label=slope_text)
-    axes[0].scatter(x, y, s=14, alpha=0.5, color=style["color"])
-    axes[0].set(xlabel=f"predicted {label}{unit}", ylabel=f"measured {label}{unit}")
-    axes[1].scatter((x + y) / 2, x - y, s=14, alpha=0.5, color=style["color"])
-    names = {"mean_difference": "-", "agreement_low": "--", "agreement_high": "--"}
-    for name, dash in names.items():
-        axes[1].axhline(found[name], color="#D55E00", ls=dash, lw=1.4)
-        text = f"{found[name]:+.1f}"
-        axes[1].annotate(text, (1.0, found[name]), xycoords=("axes fraction", "data"), fontsize=10)
-    axes[1].set(xlabel=f"mean of both{unit}", ylabel=f"predicted - measured{unit}")
-    axes[0].set_title("Calibration", fontsize=12)
-    axes[1].set_title("Agreement: 95 % of patients within", fontsize=12)
-    axes[0].legend(frameon=False, fontsize=10)
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-    error = f"mean absolute error {found['mean_absolute_error']:.2f}"
-    figure.suptitle(f"{style['label']}: n = {len(shown)} patients, {error}{unit}")
-    return figure
+    parts = []
+    tested = values[values["role"] == "test"]
+    for variant, part in tested.groupby("variant", sort=False):
+        sample = ScoredRows(part)
+        ends = part["y_score"].min(), part["y_score"].max()
+        grid = np.unique(np.linspace(*ends, n_points))
+        statistic = sample.statistic(partial(local_line_statistic, grid=grid), sample.repeats)
+        draws = bootstrap_draws(statistic, sample.clusters, plan=plan)
+        low, high = percentile_interval(draws, confidence=plan.confidence)
+        found = {
+            "variant": variant,
+            "predicted": grid,
+            "measured": statistic(np.ones((1, len(part))))[0],
+            "ci_low": low,
+            "ci_high": high,
+            "n": sample.n,
+        }
+        parts.append(pd.DataFrame(found))
+    return pd.concat(parts, ignore_index=True)

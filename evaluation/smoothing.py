@@ -22,36 +22,34 @@ def tricube_weights(risk: np.ndarray, grid: np.ndarray, *, fraction: float) -> n
     return np.where(width > 0, weights, distance == 0)
 
 
-def calibration_curve_statistic(y_true, y_score, grid, *, fraction: float = 0.75) -> Statistic:
-    """Return the flexible calibration curve on a grid: statistic of shape (n_resamples, n_grid).
+def local_line_statistic(y_true, y_score, grid, *, fraction: float = 0.75) -> Statistic:
+    """Return a local linear fit of y_true on y_score on a grid, of shape (n_resamples, n_grid).
 
-    A local linear fit of y_true on y_score with tricube weights; with weights of one it is
-    lowess without its robustness iterations, which would discard the events of a rare outcome
-    as outliers. Bandwidths stay those of the full sample, so that a resample costs matrix
-    products only.
+    Tricube weights; with weights of one it is lowess without its robustness iterations, which would
+    discard the events of a rare outcome as outliers. Bandwidths stay those of the full sample, so
+    that a resample costs matrix products only.
 
     Parameters
     ----------
-    y_true, y_score : array-like, shape (n,)
-        Outcomes 0 or 1, and risks in [0, 1].
+    y_true, y_score : array-like of float, shape (n,)
+        What was observed, and what was predicted.
     grid : array-like, shape (n_grid,)
-        Risks at which the observed proportion is estimated.
+        Predictions at which the mean observed value is estimated.
     fraction : float
         Share of the rows that each fit looks at (Austin & Steyerberg 2019 use 0.75).
 
     Returns
     -------
     Statistic
-        Values clipped to [0, 1]; NaN where a resample has no row in reach.
+        NaN where a resample has no row in reach.
     """
-    outcome = as_outcome(y_true).astype(np.float64)
-    risk = as_risk(y_score, n_rows=outcome.size)
+    observed, predicted = np.asarray(y_true, np.float64), np.asarray(y_score, np.float64)
     grid = np.asarray(grid, dtype=np.float64)
-    kernel = tricube_weights(risk, grid, fraction=fraction)
+    kernel = tricube_weights(predicted, grid, fraction=fraction)
     # Centred at each grid point the fitted value is the local intercept, and sums stay accurate.
-    offset = risk[None, :] - grid[:, None]
+    offset = predicted[None, :] - grid[:, None]
     moments = [kernel, kernel * offset, kernel * offset**2]
-    moments += [kernel * outcome, kernel * offset * outcome]
+    moments += [kernel * observed, kernel * offset * observed]
     # A spread this small against the bandwidth is rounding: use the local mean instead.
     floor = 1e-10 * np.maximum(np.abs(offset * (kernel > 0)).max(axis=1), 1e-12) ** 2
 
@@ -60,9 +58,25 @@ def calibration_curve_statistic(y_true, y_score, grid, *, fraction: float = 0.75
         spread = s0 * s2 - s1**2
         is_line = spread > floor * s0**2
         line = safe_ratio(np.where(is_line, s2 * t0 - s1 * t1, 0.0), np.where(is_line, spread, 0.0))
-        return np.clip(np.where(is_line, line, safe_ratio(t0, s0)), 0.0, 1.0)
+        return np.where(is_line, line, safe_ratio(t0, s0))
 
     return statistic
+
+
+def calibration_curve_statistic(y_true, y_score, grid, *, fraction: float = 0.75) -> Statistic:
+    """Return the flexible calibration curve of risks: :func:`local_line_statistic` within [0, 1].
+
+    Parameters
+    ----------
+    y_true, y_score : array-like, shape (n,)
+        Outcomes 0 or 1, and risks in [0, 1].
+    grid, fraction
+        Risks at which the observed proportion is estimated, and the share of rows of each fit.
+    """
+    outcome = as_outcome(y_true)
+    risk = as_risk(y_score, n_rows=outcome.size)
+    line = local_line_statistic(outcome, risk, grid, fraction=fraction)
+    return lambda weights: np.clip(line(weights), 0.0, 1.0)
 
 
 def interpolation_matrix(grid: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ VARIANT_STYLES = {
     "ecg_covariates": ("#D55E00", "--", "ECG + covariates"),
     "ecg_age": ("#009E73", "-.", "ECG + age"),
     "clinical": ("#000000", ":", "Clinical"),
+    "training_mean": ("#767676", ":", "Mean of training patients"),
 }
 OTHER_COLOURS = ("#CC79A7", "#56B4E9", "#E69F00")
 OTHER_LINES = ("-", "--", "-.")

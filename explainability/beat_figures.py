@@ -94,6 +94,7 @@ def plot_median_beats(
     spans: Spans = WINDOWS,
     shares: np.ndarray | None = None,
     title: str = "",
+    score: str = "logit",
 ) -> Figure:
     """Draw the median beat of each lead, coloured by the map, with the shares of its waves.
 
@@ -111,6 +112,8 @@ def plot_median_beats(
         Per cent of the whole map in the order of `wave_shares.PARTS`, printed below the waves.
     title : str
         Says whose beat it is, with counts.
+    score : str
+        What the map is made of, for its colour bar.
 
     Returns
     -------
@@ -145,7 +148,8 @@ def plot_median_beats(
     figure.supxlabel("time from R peak (s)", fontsize=10)
     figure.supylabel("mV", fontsize=10)
     bar = figure.colorbar(ScalarMappable(norm, TRACE_COLOURS), ax=grid, aspect=40, pad=0.01)
-    bar.set_label("map (change of the logit a sample): below 0 lowers, above 0 raises", fontsize=9)
+    text = f"map (change of the {score} a sample): below 0 lowers, above 0 raises"
+    bar.set_label(text, fontsize=9)
     below = "" if shares is None else "; per cent of the whole map below each wave"
     figure.suptitle(title + below, fontsize=10)
     return figure

@@ -25,8 +25,8 @@ _RANKINGS = {
     "qrs": (COLOURS[1], ":", "QRS complexes first"),
 }
 _WORDS = {
-    "deletion": ("replaced by straight lines", "fall of the logit"),
-    "insertion": ("kept, the rest straight lines", "rise of the logit above a flat line"),
+    "deletion": ("replaced by straight lines", "fall of the score"),
+    "insertion": ("kept, the rest straight lines", "rise of the score above a flat line"),
 }
 _GOOD = "#009E7322"
 
@@ -67,7 +67,7 @@ def plot_report_card(card: pd.DataFrame, *, title: str, ax: Axes | None = None) 
 
 
 def plot_replacement(values: pd.DataFrame, *, kind: str, ax: Axes) -> Axes:
-    """Draw the mean logit by share of the ECG that is replaced (deletion) or kept (insertion).
+    """Draw the mean score by share of the ECG that is replaced (deletion) or kept (insertion).
 
     Parameters
     ----------

@@ -17,6 +17,7 @@ from explainability.card_measures import measure_maps
 from explainability.card_methods import card_methods
 from explainability.card_rules import FAIL
 from explainability.class_activation import default_layer
+from explainability.explained import RISK, Explained
 from explainability.reference import agreement_with_tf_keras_vis
 from explainability.report_card import MapVerdict, map_verdict, report_card
 
@@ -45,6 +46,8 @@ class CardSetup:
         Of noise, random weights, random order and bootstrap.
     load_shuffled : callable, optional
         See `card_measures.measure_maps`.
+    explained : Explained
+        What the score is.
     """
 
     n_records: int
@@ -53,12 +56,14 @@ class CardSetup:
     title: str = ""
     seed: int = 0
     load_shuffled: Callable[[int, int], keras.Model] | None = None
+    explained: Explained = RISK
 
     @classmethod
     def declared(
         cls,
         title: str,
         load_shuffled: Callable[[int, int], keras.Model] | None,
+        explained: Explained = RISK,
         *,
         n_card_records: int,
         gradcam_layer: str,
@@ -67,7 +72,7 @@ class CardSetup:
         **_: Any,
     ) -> CardSetup:
         """Return the setup of a notebook's parameters; what others need is ignored."""
-        return cls(n_card_records, gradcam_layer, n_steps, title, seed, load_shuffled)
+        return cls(n_card_records, gradcam_layer, n_steps, title, seed, load_shuffled, explained)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,8 @@ def map_cards(
     found = MapCards({}, {}, agreement_with_tf_keras_vis(network, few, layer_name=layer))
     for method in card_methods(layer, n_steps=setup.n_steps):
         values = measure_maps(measured, method, load_network, load_shuffled=setup.load_shuffled)
-        card = report_card(values.table, scores=scores, seed=setup.seed)
+        options = {"scores": scores, "seed": setup.seed, "explained": setup.explained}
+        card = report_card(values.table, **options)
         name = NAMES[method.name]
         figure, caption, _ = card_panel(card, values.table, title=f"{name}, {setup.title}")
         found.verdicts[name] = map_verdict(card)

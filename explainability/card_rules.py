@@ -3,7 +3,7 @@
 The limits stand here and nowhere else, so that nobody chooses them after seeing a map. Two kinds of
 numbers are compared. *Similarity* of two maps is their correlation over the map's values, whose
 size is the share of a map's variance that the other repeats: 0.5 is half of what a reader sees.
-*Gains* are differences in logits between the map and a rival; more than nothing is asked for.
+*Gains* are differences in the score between the map and a rival; more than nothing is asked for.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _OTHERS = ("random_weights_floor", "random weights and the map of another patien
 CHECKS: tuple[Check, ...] = (
     Check(
         "network_learnt",
-        "Does the network rank held-out patients with the event above those without?",
+        "Does the network rank held-out patients with the event, or a high number, above others?",
         0.5, "above", NECESSARY, "AUROC",
         "0.5 is chance: a network that learnt nothing has nothing to show", HANLEY,
         if_missing="no outcomes of held-out patients were given",
@@ -130,26 +130,26 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "deletion",
-        "Does replacing what the map ranks highest lower the logit more than random places do?",
-        0.0, "above", NECESSARY, "logit",
+        "Does replacing what the map ranks highest lower the score more than random places do?",
+        0.0, "above", NECESSARY, "score",
         "0: no better than chance", SAMEK,
     ),
     Check(
         "insertion",
-        "Does keeping only what it ranks highest restore the logit more than random places do?",
-        0.0, "above", NECESSARY, "logit",
+        "Does keeping only what it ranks highest restore the score more than random places do?",
+        0.0, "above", NECESSARY, "score",
         "0: no better than chance", PETSIUK,
     ),
     Check(
         "deletion_qrs",
         "Does deletion by the map do more than deletion of the QRS complexes?",
-        0.0, "above", REPORTED, "logit",
+        0.0, "above", REPORTED, "score",
         "0: 'it looks at the QRS complexes' would say as much", SAMEK,
     ),
     Check(
         "insertion_qrs",
         "Does insertion by the map do more than insertion of the QRS complexes?",
-        0.0, "above", REPORTED, "logit",
+        0.0, "above", REPORTED, "score",
         "0: 'it looks at the QRS complexes' would say as much", PETSIUK,
     ),
     Check(

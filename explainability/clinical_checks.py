@@ -29,7 +29,7 @@ from explainability.wave_replacement import reference_waves
 __all__ = ["ClinicalAnswers", "FoldAccess", "ask_networks"]
 
 _BATCH = 64
-_N_REFERENCE = 40  # patients without the event: their mean beat is smooth
+_N_REFERENCE = 40  # patients of the first group: their mean beat is smooth
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,18 @@ def _fold_network(
     beats = find_beats(ecg[free], access.rate_hz)
     reference = reference_waves(beats, training["patient_id"].to_numpy()[free])
     space = FeatureSpace.of_training(features(ecg), training)
-    return FoldNetwork(_logits(model), features, space, reference)
+    return FoldNetwork(_logits(model), features, space, reference, _told(model))
+
+
+def _told(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what the network itself makes of its logits, (n_records,) to (n_records,)."""
+    last = model.get_layer("risk")
+
+    def told(logits: np.ndarray) -> np.ndarray:
+        column = keras.ops.convert_to_tensor(np.asarray(logits, np.float32)[:, None])
+        return to_numpy(last(column))[:, 0].astype(np.float64)
+
+    return told
 
 
 def _logits(model: keras.Model) -> Callable[[Inputs], np.ndarray]:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from explainability.explained import RISK, Explained
 from explainability.figure_style import COLOURS, INK, tidy
 from explainability.r_peaks import LEADS
 
@@ -153,8 +154,10 @@ def _draw_forest(
     ax.set_axisbelow(True)
 
 
-def plot_replacements(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes:
-    """Draw how much the logit changes with every wave replaced in every group of leads.
+def plot_replacements(
+    table: pd.DataFrame, *, ax: Axes, title: str = "", explained: Explained = RISK
+) -> Axes:
+    """Draw how much the score changes with every wave replaced in every group of leads.
 
     Parameters
     ----------
@@ -164,6 +167,8 @@ def plot_replacements(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes
         Where to draw.
     title : str
         Above the axes.
+    explained : Explained
+        What the score is.
 
     Returns
     -------
@@ -188,9 +193,9 @@ def plot_replacements(table: pd.DataFrame, *, ax: Axes, title: str = "") -> Axes
     ax.set_yticks(range(len(waves)), waves)
     ax.set_xlabel("leads replaced (III, aVR, aVL and aVF follow the limb leads)")
     ax.set_ylabel("part of the beat replaced")
-    ax.figure.colorbar(image, ax=ax, label="mean size of the change (logit)")
+    ax.figure.colorbar(image, ax=ax, label=f"mean size of the change ({explained.score})")
     n = int(table["n_patients"].max()) if len(table) else 0
-    heading = title or "The network's logit with the mean wave of patients without the event"
+    heading = title or f"The network's score with the mean wave of patients {explained.without}"
     ax.set_title(
         f"{heading}\n{n} held-out patients; 95 % over patients; hatched: unlike the training ECGs",
         fontsize=10.5,

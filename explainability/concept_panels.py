@@ -24,6 +24,7 @@ from explainability.concepts import (
 )
 from explainability.counterfactual import ABOUT, change_table, describe_change
 from explainability.ecg_measurements import measure_ecgs, measured_counts
+from explainability.explained import RISK, Explained
 from explainability.explained_variance import ExplainedScore, explained_by_measurements
 from explainability.neighbours import DISTANCE, plot_neighbours
 from explainability.panels import BeatView, hatched
@@ -64,6 +65,8 @@ class ScoreConcepts:
         Of `ecg_measurements.measured_counts`, of records.
     n_patients, n_events : int
         Whose score it is.
+    words : Explained
+        What the score is.
     """
 
     table: pd.DataFrame
@@ -71,6 +74,7 @@ class ScoreConcepts:
     counts: pd.DataFrame
     n_patients: int
     n_events: int
+    words: Explained = RISK
 
 
 def measure(ecg: np.ndarray, rate_hz: float) -> pd.DataFrame:
@@ -111,6 +115,7 @@ def concepts_of_score(
     *,
     covariates: pd.DataFrame | None = None,
     settings: AssociationSettings | None = None,
+    explained: Explained = RISK,
 ) -> ScoreConcepts:
     """Return how the score of held-out patients goes together with measurements.
 
@@ -124,6 +129,8 @@ def concepts_of_score(
         Indexed by patient, numbers: what is held fixed besides the heart rate, such as age and sex.
     settings : AssociationSettings, optional
         Resamples and seed.
+    explained : Explained
+        What the score is.
 
     Raises
     ------
@@ -136,7 +143,8 @@ def concepts_of_score(
             f"got {len(measurements)}. Measure the same records."
         )
     ids = scores["patient_id"].to_numpy()
-    given = pd.DataFrame({"score": within_fold_score(scores), "y_true": scores["y_true"]})
+    score = within_fold_score(scores, explained)
+    given = pd.DataFrame({"score": score, "y_true": scores["y_true"]})
     patients, measured = by_patient(given.astype(float), ids), by_patient(measurements, ids)
     fixed = measured[["heart_rate_bpm"]]
     if covariates is not None:
@@ -148,6 +156,7 @@ def concepts_of_score(
         measured_counts(measurements),
         len(patients),
         int((patients["y_true"] == 1).sum()),
+        explained,
     )
 
 
@@ -200,10 +209,12 @@ def measurements_panel(found: ScoreConcepts, *, n_rows: int = 15, note: str = ""
     """Draw the strongest associations of the score with measurements."""
     n_shown = min(n_rows, found.table["measurement"].nunique())
     figure, ax = plt.subplots(figsize=(8.6, 2.2 + 0.36 * n_shown), layout="constrained")
-    plot_associations(found.table, ax=ax, n_rows=n_rows, n_events=found.n_events, title=note)
+    n_events = None if found.words.is_number else found.n_events
+    plot_associations(found.table, ax=ax, n_rows=n_rows, n_events=n_events, title=note)
     given = max(found.table["adjusted_for"], key=len) or "nothing"
     caption = (
-        "Rank correlation of the score of held-out patients (logit, within the fold) with what is "
+        f"Rank correlation of the score of held-out patients ({found.words.score}, within the "
+        "fold) with what is "
         f"measured in their ECGs, alone and given {given}. An association says what goes "
         f"together with the score, not what the network computes. {found.explained.sentence()}"
     )
@@ -211,7 +222,11 @@ def measurements_panel(found: ScoreConcepts, *, n_rows: int = 15, note: str = ""
 
 
 def neighbours_panel(
-    answers: ClinicalAnswers, record: pd.Series, row: int, note: str = ""
+    answers: ClinicalAnswers,
+    record: pd.Series,
+    row: int,
+    note: str = "",
+    explained: Explained = RISK,
 ) -> Panel:
     """Draw one held-out patient beside the most alike training patients.
 
@@ -225,18 +240,21 @@ def neighbours_panel(
         Its position among them.
     note : str
         Above the figure.
+    explained : Explained
+        What the score is.
     """
     table = answers.neighbours[answers.neighbours["record_id"] == record["record_id"]]
-    titles = [f"{record['record_id']} (risk {record['y_score']:.2f})\n{_outcome(record['y_true'])}"]
+    value = explained.prediction(record["y_score"])
+    titles = [f"{record['record_id']} ({value})\n{explained.group(record['y_true'])}"]
     for near in table.itertuples():
-        outcome = _outcome(near.neighbour_y_true)
+        outcome = explained.group(near.neighbour_y_true)
         titles.append(f"{near.neighbour_record_id}\n{outcome}\ndistance {near.distance:.2f}")
     beats = [answers.beats.beats_mv[row]]
     beats += [answers.neighbour_beats[name] for name in table["neighbour_record_id"]]
     figure = plot_neighbours(beats, answers.beats.seconds, titles, note=note)
     n_events = int((table["neighbour_y_true"] == 1).sum())
     caption = (
-        f"{n_events} of the {len(table)} nearest training patients had the event. Distance: "
+        f"{n_events} of the {len(table)} nearest training patients {explained.had}. Distance: "
         f"{DISTANCE}; 95 % of training ECGs have a neighbour within "
         f"{table['usual_distance'].iloc[0]:.2f}."
     )
@@ -246,18 +264,22 @@ def neighbours_panel(
 
 
 def replacements_panel(
-    answers: ClinicalAnswers, *, settings: AssociationSettings | None = None, note: str = ""
+    answers: ClinicalAnswers,
+    *,
+    settings: AssociationSettings | None = None,
+    note: str = "",
+    explained: Explained = RISK,
 ) -> Panel:
-    """Draw how much the logit changes with waves replaced, and say it for the highest risk."""
+    """Draw how much the score changes with waves replaced, and say the largest change."""
     table = change_table(answers.replacements, settings=settings)
     figure, ax = plt.subplots(figsize=(8.6, 5.4), layout="constrained")
-    plot_replacements(table, ax=ax, title=note)
+    plot_replacements(table, ax=ax, title=note, explained=explained)
     replaced = answers.replacements[answers.replacements["is_replaced"]]
     change = (replaced["risk_after"] - replaced["risk"]).abs()
-    example = describe_change(replaced.loc[change.idxmax()]) if len(replaced) else ""
+    example = describe_change(replaced.loc[change.idxmax()], explained) if len(replaced) else ""
     caption = (
-        "Mean size of the change of the logit when a part of the beat is replaced by the mean of "
-        f"training patients without the event. {ABOUT} Largest change: {example}"
+        f"Mean size of the change of the {explained.score} when a part of the beat is replaced by "
+        f"the mean of training patients {explained.without}. {ABOUT} Largest change: {example}"
     )
     return figure, caption, table
 
@@ -270,21 +292,17 @@ def of_answers(answers: ClinicalAnswers, view: BeatView, mapped: pd.DataFrame) -
     answers : ClinicalAnswers
         Of `clinical_checks.ask_networks`.
     view : BeatView
-        Its records, highest risk first, are those that were asked about (``record_id, y_true,
+        Its records, highest score first, are those that were asked about (``record_id, y_true,
         y_score``); neighbours are shown of the first and of the last.
     mapped : DataFrame
         Of `map_concepts`.
     """
-    records = view.records
+    records, explained = view.records, view.explained
     found = {
         "6_measurements_and_map": map_concepts_panel(mapped, view),
-        "7_replaced_waves": replacements_panel(answers),
+        "7_replaced_waves": replacements_panel(answers, explained=explained),
     }
     for row in (0, len(records) - 1):
-        panel = neighbours_panel(answers, records.iloc[row], row)
+        panel = neighbours_panel(answers, records.iloc[row], row, explained=explained)
         found[f"8_neighbours_{row:03d}"] = panel
     return found
-
-
-def _outcome(y_true: float) -> str:
-    return "event" if y_true == 1 else "no event"

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 from scipy.stats import false_discovery_control, rankdata
 from scipy.stats import t as student_t
 
 from explainability.ecg_measurements import MEASUREMENTS, labels
+from explainability.explained import RISK, Explained
 from explainability.r_peaks import LEADS
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
 
 TAILS = (0.025, 0.975)  # of 95 % intervals
 _FEWEST_PATIENTS = 10
-_LIMIT = 1e-6  # a stored risk of 0 or 1 has no logit
 _CHUNK = 250  # resamples ranked together
 _COLUMNS = ("correlation", "ci_low", "ci_high", "p_value")
 _COUNTS = ("n_patients", "n_missing", "method")
@@ -51,22 +50,23 @@ class AssociationSettings:
     seed: int = 0
 
 
-def within_fold_score(scores: pd.DataFrame) -> np.ndarray:
-    """Return the logit of each record's risk in standard deviations within its fold.
+def within_fold_score(scores: pd.DataFrame, explained: Explained = RISK) -> np.ndarray:
+    """Return each record's score (a risk's logit) in standard deviations within its fold.
 
     Parameters
     ----------
     scores : DataFrame, n_records rows
-        ``repeat, fold, y_score``, the risk in 0 to 1.
+        ``repeat, fold, y_score``, the risk in 0 to 1 or a number.
+    explained : Explained
+        Which of them.
 
     Returns
     -------
     array of shape (n_records,)
         Mean 0 in every fold: networks of different folds are on different scales. NaN in a fold
-        whose risks are all the same.
+        whose scores are all the same.
     """
-    risk = scores["y_score"].to_numpy(float)
-    return within_fold(logit(np.clip(risk, _LIMIT, 1 - _LIMIT)), scores)
+    return within_fold(explained.scores(scores["y_score"]), scores)
 
 
 def within_fold(values: np.ndarray, records: pd.DataFrame) -> np.ndarray:
@@ -75,7 +75,7 @@ def within_fold(values: np.ndarray, records: pd.DataFrame) -> np.ndarray:
     `records` has the columns ``repeat, fold``; missing values stay out, and a fold where the value
     does not vary, or with a single record, has NaN.
     """
-    table = records[["repeat", "fold"]].reset_index(drop=True).assign(value=values)
+    table = records[["repeat", "fold"]].reset_index(drop=True).assign(value=np.asarray(values))
     groups = table.groupby(["repeat", "fold"])["value"]
     spread = groups.transform("std")
     centred = table["value"] - groups.transform("mean")

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.special import expit
 
 from explainability.concepts import TAILS, AssociationSettings
+from explainability.explained import RISK, Explained
 from explainability.model_access import ECG_INPUT, Inputs
 from explainability.neighbours import FeatureSpace
 from explainability.record_beats import RecordBeats
@@ -43,12 +44,15 @@ class FoldNetwork:
         The fold's training ECGs in these features.
     reference : ReferenceWaves
         Mean waves of the fold's training patients without the event.
+    told : callable
+        From logits to what a reader is told: a risk, or a number in its unit.
     """
 
     logits: Callable[[Inputs], np.ndarray]
     features: Callable[[np.ndarray], np.ndarray]
     space: FeatureSpace
     reference: ReferenceWaves
+    told: Callable[[np.ndarray], np.ndarray] = expit
 
 
 def score_replacements(
@@ -71,8 +75,9 @@ def score_replacements(
     -------
     DataFrame
         One row a record, ``wave`` and ``leads``: ``logit, logit_after, risk, risk_after,
-        is_replaced, is_outside_training_range, was_outside_training_range``. Values after are NaN
-        where the wave was not found in the record. ``was`` tells of the ECG as it is.
+        is_replaced, is_outside_training_range, was_outside_training_range``. ``risk`` is what
+        `FoldNetwork.told` makes of the logit: of a number, the number. Values after are NaN where
+        the wave was not found in the record. ``was`` tells of the ECG as it is.
     """
     before = network.logits(inputs)
     was_outside = network.space.is_outside(network.features(inputs[ECG_INPUT]))
@@ -95,8 +100,8 @@ def score_replacements(
                 "leads": group,
                 "logit": before,
                 "logit_after": logit_after,
-                "risk": expit(before),
-                "risk_after": expit(logit_after),
+                "risk": network.told(before),
+                "risk_after": network.told(logit_after),
                 "is_replaced": is_replaced,
                 "is_outside_training_range": outside[place] & is_replaced,
                 "was_outside_training_range": was_outside,
@@ -106,13 +111,15 @@ def score_replacements(
     return pd.concat(parts, ignore_index=True)
 
 
-def describe_change(row: pd.Series) -> str:
-    """Say in one sentence what a replacement does to one record's risk.
+def describe_change(row: pd.Series, explained: Explained = RISK) -> str:
+    """Say in one sentence what a replacement does to one record's risk, or number.
 
     Parameters
     ----------
     row : Series
         A row of `score_replacements`.
+    explained : Explained
+        What the score is.
     """
     what = "ST segment and T wave" if row["wave"] == "ST and T" else row["wave"]
     what = f"{what} wave" if row["wave"] in ("P", "T") else what
@@ -120,9 +127,10 @@ def describe_change(row: pd.Series) -> str:
     where = f"in {row['leads']}"
     if not row["is_replaced"]:
         return f"{row['record_id']}: the {what} could not be replaced, it was not found."
+    before, after = (explained.value(row[name]) for name in ("risk", "risk_after"))
     text = (
-        f"{row['record_id']}: with the mean {what} of training patients without the event {where}, "
-        f"the network's risk would be {row['risk_after']:.2f} instead of {row['risk']:.2f}. {ABOUT}"
+        f"{row['record_id']}: with the mean {what} of training patients {explained.without} "
+        f"{where}, the network's {explained.told} would be {after} instead of {before}. {ABOUT}"
     )
     if row["is_outside_training_range"]:
         text += " The altered ECG is unlike the training ECGs: do not rely on the figure."

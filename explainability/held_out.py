@@ -194,7 +194,9 @@ def _joined(parts: list[tuple[np.ndarray, AttributionMap]], n_records: int) -> A
     return replace(first, maps=maps, covariates=covariates, table=table)
 
 
-def choose_records(scores: pd.DataFrame, *, n_records: int, seed: int) -> pd.DataFrame:
+def choose_records(
+    scores: pd.DataFrame, *, n_records: int, seed: int, told: str = "risk"
+) -> pd.DataFrame:
     """Choose held-out ECGs to explain: one a patient, from the lowest and highest thirds of risk.
 
     Parameters
@@ -206,6 +208,8 @@ def choose_records(scores: pd.DataFrame, *, n_records: int, seed: int) -> pd.Dat
         At most so many, half from each third.
     seed : int
         Of the ECG drawn for each patient and of the patients drawn from each third.
+    told : str
+        What `y_score` is, for the names of the groups.
 
     Returns
     -------
@@ -226,7 +230,8 @@ def choose_records(scores: pd.DataFrame, *, n_records: int, seed: int) -> pd.Dat
         raise ValueError(f"scores must hold three patients or more, got {len(one)}. Add patients.")
     rank = one.groupby(["repeat", "fold"])["y_score"].rank(pct=True, method="first")
     parts = []
-    for group, chosen in (("high risk", one[rank > 2 / 3]), ("low risk", one[rank <= 1 / 3])):
+    thirds = ((f"high {told}", one[rank > 2 / 3]), (f"low {told}", one[rank <= 1 / 3]))
+    for group, chosen in thirds:
         n_drawn = min(len(chosen), max(1, n_records // 2))
         parts.append(chosen.sample(n=n_drawn, random_state=seed).assign(group=group))
     found = pd.concat(parts).assign(rank=rank)

@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from explainability import beat_figures, patient_figures, shap_figures, share_figures
+from explainability import beat_figures, share_figures
 from explainability.beats import group_mean_beats
 from explainability.delineation import WaveWindows
+from explainability.explained import RISK, Explained
 from explainability.figure_style import mark_failed, unit_map
-from explainability.input_shares import input_contributions, is_divisible, variance_shares
-from explainability.median_beats import BeatRules, MedianBeats, median_beats, sentence, window_spans
+from explainability.median_beats import MedianBeats, median_beats, sentence, window_spans
 from explainability.r_peaks import LEADS
-from explainability.shap_values import importance
 from explainability.wave_shares import WaveShares, share_table, wave_shares
 
 Panel = tuple[Figure, str, pd.DataFrame]
@@ -44,6 +43,8 @@ class BeatView:
         Its `maps` hold the methods and, as shares of beats, the windows.
     failed : mapping of str to str
         Method to the reason why its map is not to be believed.
+    explained : Explained
+        What the score is.
     """
 
     ecg: np.ndarray
@@ -52,6 +53,7 @@ class BeatView:
     windows: WaveWindows
     beats: MedianBeats
     failed: Mapping[str, str] = field(default_factory=dict)
+    explained: Explained = RISK
 
     @property
     def spans(self) -> dict[str, tuple[float, float]]:
@@ -91,22 +93,20 @@ def look_at_beats(
     rate_hz: float,
     *,
     failed: Mapping[str, str] | None = None,
-    rules: BeatRules | None = None,
+    explained: Explained = RISK,
 ) -> BeatView:
     """Line maps up on the beats of ECGs that are alike.
 
     Parameters
     ----------
-    ecg, maps, records, windows, failed
+    ecg, maps, records, windows, failed, explained
         As in `BeatView`.
     rate_hz : float
         Sampling rate of ECGs and maps.
-    rules : BeatRules, optional
-        Which beats count.
     """
     together = {**maps, **windows.masks}
-    beats = median_beats(ecg, windows.r_peaks, rate_hz, maps=together, rules=rules)
-    return BeatView(ecg, maps, records, windows, beats, failed or {})
+    beats = median_beats(ecg, windows.r_peaks, rate_hz, maps=together)
+    return BeatView(ecg, maps, records, windows, beats, failed or {}, explained)
 
 
 def on_paper(view: BeatView, row: int, rate_hz: float) -> dict[str, dict[str, Any]]:
@@ -118,7 +118,7 @@ def on_paper(view: BeatView, row: int, rate_hz: float) -> dict[str, dict[str, An
     for name, maps in view.maps.items():
         if maps.ndim == 3:
             weights = unit_map(maps[row], rate_hz=rate_hz)
-            label = "change of the logit (relative)"
+            label = f"change of the {view.explained.score} (relative)"
             found[name] = {"trace_weights": weights, "overlay_label": label}
         else:
             found[name] = {"overlay": maps[row] / max(maps[row].max(), 1e-9)}
@@ -133,14 +133,14 @@ def hatched(figure: Figure, view: BeatView, name: str) -> Figure:
 def paper(figure: Figure, view: BeatView, name: str, row: int) -> Panel:
     """Return the picture of an ECG, hatched where the map failed, with its caption and map."""
     values = view.maps[name][row]
-    empty = "" if values.any() else " The map is empty: nothing raises this risk."
+    empty = "" if values.any() else " The map is empty: nothing raises this score."
     columns = LEADS if values.ndim == 2 else [name]
     table = pd.DataFrame(values.reshape(len(values), -1), columns=list(columns))
     return hatched(figure, view, name), f"A held-out ECG with {name}.{empty}", table
 
 
 def of_beats(view: BeatView) -> dict[str, Panel]:
-    """Return the figures of the average beat: all leads, and the groups of risk by each map."""
+    """Return the figures of the average beat: all leads, and the two groups by each map."""
     with_leads = [name for name, maps in view.maps.items() if maps.ndim == 3]
     found = {f"2_median_beat_{file_name(name)}": median_beat(view, name) for name in with_leads}
     return found | {f"3_groups_{file_name(name)}": group_leads(view, name) for name in view.maps}
@@ -151,39 +151,6 @@ def of_shares(view: BeatView) -> dict[str, Panel]:
     return {
         f"4_leads_and_waves_{file_name(name)}": leads_and_waves(view, name) for name in view.maps
     }
-
-
-def of_covariates(
-    shap: pd.DataFrame, records: pd.DataFrame, covariates: Sequence[Mapping[str, Any]]
-) -> dict[str, Panel]:
-    """Return the figures of the covariates' Shapley values.
-
-    ECG against covariates is left out where `is_divisible` says no.
-
-    Parameters
-    ----------
-    shap : DataFrame
-        Of `shap_values.explain_covariates`.
-    records : DataFrame
-        ``record_id, patient_id, repeat, fold, y_true``, highest risk first.
-    covariates : sequence of mappings
-        ``name, label, unit`` and, of a category, ``categories``, as in ``dataset.json``.
-    """
-    first = {item["name"]: item["categories"][0] for item in covariates if item.get("categories")}
-    labels = {
-        item["name"]: f"{item['label']} ({item['unit']})" if item["unit"] else item["label"]
-        for item in covariates
-    }
-    ends = records["record_id"].iloc[[0, -1]].tolist()
-    found = {
-        "5_covariates_1": beeswarm(shap, labels),
-        "5_covariates_2": waterfalls(shap, ends, labels, first),
-        "5_covariates_3": dependence(shap, labels, references=first),
-    }
-    contributions = input_contributions(shap, records)
-    if is_divisible(contributions):
-        found["5_covariates_4"] = ecg_against_covariates(contributions, records)
-    return found
 
 
 def file_name(name: str) -> str:
@@ -205,13 +172,14 @@ def median_beat(view: BeatView, name: str) -> Panel:
         spans=view.spans,
         shares=shares.attribution.mean(axis=0),
         title=f"{name}: mean over {beat.n_patients} patients ({beat.n_records} ECGs)",
+        score=view.explained.score,
     )
     caption = f"Median beat of each lead, coloured by {name}. {view.sentence()}"
     return hatched(figure, view, name), caption, view.table
 
 
 def group_leads(view: BeatView, name: str, *, leads: Sequence[str] = ("II", "V2", "V5")) -> Panel:
-    """Draw mean beats and mean maps of the groups of risk, with bands over patients."""
+    """Draw mean beats and mean maps of the high and low group, with bands over patients."""
     groups = (view.records["group"], view.records["patient_id"])
     means = group_mean_beats(view.beats.maps[name], *groups)
     figure = beat_figures.plot_group_leads(
@@ -232,7 +200,8 @@ def group_leads(view: BeatView, name: str, *, leads: Sequence[str] = ("II", "V2"
         )  # fmt: skip
         seconds = {"group": group.group, "seconds": view.beats.seconds}
         parts.append(pd.DataFrame({**seconds, **columns}).assign(n_patients=group.n_patients))
-    caption = f"Mean beat and mean {name} of the groups of risk. {view.sentence()}"
+    groups = " and ".join(str(group.group) for group in means)
+    caption = f"Mean beat and mean {name} of patients of {groups}. {view.sentence()}"
     return hatched(figure, view, name), caption, pd.concat(parts, ignore_index=True)
 
 
@@ -249,76 +218,3 @@ def leads_and_waves(view: BeatView, name: str) -> Panel:
         f"Waves by record: {view.windows.n_by_method}."
     )
     return hatched(figure, view, name), caption, table
-
-
-def beeswarm(shap: pd.DataFrame, labels: Mapping[str, str]) -> Panel:
-    """Draw every patient's Shapley values of the covariates."""
-    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
-    shap_figures.plot_shap_beeswarm(shap, ax=figure.subplots(), labels=labels)
-    return figure, "Shapley values of the covariates of held-out patients, given their ECG.", shap
-
-
-def waterfalls(
-    shap: pd.DataFrame,
-    record_ids: Sequence[str],
-    labels: Mapping[str, str],
-    references: Mapping[str, str] | None = None,
-) -> Panel:
-    """Draw how the covariates lead to the logit of each of some ECGs."""
-    n = len(record_ids)
-    figure = Figure(figsize=(7.0, 4.4 * n), layout="constrained")
-    for record_id, ax in zip(record_ids, figure.subplots(n, 1, squeeze=False)[:, 0], strict=True):
-        patient_figures.plot_shap_waterfall(
-            shap, record_id, ax=ax, labels=labels, references=references
-        )
-    caption = "From the mean of background patients with this ECG to this patient's logit."
-    return figure, caption, shap[shap["record_id"].isin(record_ids)]
-
-
-def dependence(
-    shap: pd.DataFrame,
-    labels: Mapping[str, str],
-    *,
-    references: Mapping[str, str] | None = None,
-    n_covariates: int = 6,
-) -> Panel:
-    """Draw value against Shapley value of the covariates with the largest effect."""
-    names = importance(shap)["covariate"].head(n_covariates).tolist()
-    n_rows = -(-len(names) // 3)
-    figure = Figure(figsize=(11.0, 3.4 * n_rows), layout="constrained")
-    axes = figure.subplots(n_rows, 3, squeeze=False).ravel()
-    for name, ax in zip(names, axes, strict=False):
-        patient_figures.plot_shap_dependence(
-            shap, name, ax=ax, label=labels.get(name, name), references=references
-        )
-    for ax in axes[len(names) :]:
-        ax.set_axis_off()
-    caption = (
-        "Value of a covariate against its Shapley value, one point a patient; grey strip: missing."
-    )
-    return figure, caption, shap[shap["covariate"].isin(names)]
-
-
-def ecg_against_covariates(contributions: pd.DataFrame, records: pd.DataFrame) -> Panel:
-    """Draw what the ECG and what the covariates give to each patient's logit.
-
-    Parameters
-    ----------
-    contributions : DataFrame
-        Of `input_contributions`, divisible.
-    records : DataFrame
-        ``patient_id, y_true``.
-    """
-    shares = variance_shares(contributions)
-    outcome = records.groupby("patient_id")["y_true"].max().to_dict()
-    figure = Figure(figsize=(6.6, 4.8), layout="constrained")
-    patient_figures.plot_input_contributions(
-        contributions, shares, ax=figure.subplots(), y_true=outcome
-    )
-    caption = (
-        "Logit with the patient's own ECG and the covariates of background patients, against what "
-        "the own covariates add (Shapley values), both against the mean patient of the same "
-        "network. Shares of the variance of the logit between patients of one network, with 95 % "
-        "bootstrap intervals over patients."
-    )
-    return figure, caption, contributions

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from scipy.special import expit
 
+from explainability.explained import RISK, Explained
 from explainability.figure_style import COLOURS, INK, tidy
 from explainability.shap_figures import MISSING
 from explainability.shap_values import mean_over_records, sum_by_covariate
@@ -29,8 +30,9 @@ def plot_shap_waterfall(
     labels: Mapping[str, str] | None = None,
     references: Mapping[str, str] | None = None,
     n_covariates: int = 8,
+    explained: Explained = RISK,
 ) -> Axes:
-    """Draw how the covariates lead from the base value to one record's logit, largest step first.
+    """Draw how the covariates lead from the base value to one record's score, largest step first.
 
     Parameters
     ----------
@@ -46,11 +48,13 @@ def plot_shap_waterfall(
         Covariate to the word of its first category, which has no column of its own.
     n_covariates : int
         How many steps; the rest is one step.
+    explained : Explained
+        What the score is.
 
     Returns
     -------
     Axes
-        Steps from the top; the base value is the mean logit of background patients with this ECG.
+        Steps from the top; the base value is the mean score of background patients with this ECG.
 
     Raises
     ------
@@ -83,7 +87,8 @@ def plot_shap_waterfall(
     ax.barh(positions, steps, left=starts, color=colours, height=0.6)
     ax.vlines(ends[:-1], positions[:-1] + 0.3, positions[1:] - 0.3, color=INK, linewidth=0.8)
     for value, position, word in ((base, -0.75, "base"), (logit, len(steps) - 0.25, "this ECG")):
-        text = f"{word} {value:+.2f} (risk {expit(value):.2f})"
+        risk = "" if explained.is_number else f" (risk {expit(value):.2f})"
+        text = f"{word} {value:+.2f}{risk}"
         ax.annotate(text, (value, position), ha="center", va="center", fontsize=9)
     for position, start, step in zip(positions, starts, steps, strict=True):
         side = 1 if step > 0 else -1
@@ -96,7 +101,7 @@ def plot_shap_waterfall(
     reach = [min(base, *ends), max(base, *ends)]
     room = 0.18 * (reach[1] - reach[0]) or 0.1
     ax.set_xlim(reach[0] - room, reach[1] + room)
-    ax.set_xlabel("logit of the risk")
+    ax.set_xlabel("logit of the risk" if explained == RISK else explained.score)
     ax.legend(
         handles=[Patch(color=_RAISES, label="raises"), Patch(color=_LOWERS, label="lowers")],
         fontsize=9, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2,
@@ -112,6 +117,7 @@ def plot_shap_dependence(
     ax: Axes,
     label: str = "",
     references: Mapping[str, str] | None = None,
+    explained: Explained = RISK,
 ) -> Axes:
     """Draw a covariate's value against its Shapley value, one point a patient.
 
@@ -127,6 +133,8 @@ def plot_shap_dependence(
         Name with unit; the covariate's name when left out.
     references : mapping of str to str, optional
         Covariate to the word of its first category, which has no column of its own.
+    explained : Explained
+        What the score is.
 
     Returns
     -------
@@ -164,15 +172,20 @@ def plot_shap_dependence(
     elif set(known["value"].unique()) <= {0.0, 1.0}:
         ax.set_xticks([0, 1], ["no", "yes"])
     ax.set_xlabel(label or covariate)
-    ax.set_ylabel("Shapley value (change of the logit)")
+    ax.set_ylabel(f"Shapley value\n(change of the {explained.score})")
     ax.set_title(f"{len(known)} patients with the value, {len(gone)} without", fontsize=10, pad=16)
     return tidy(ax)
 
 
 def plot_input_contributions(
-    contributions: pd.DataFrame, shares: pd.DataFrame, *, ax: Axes, y_true: Mapping[str, int] | None
+    contributions: pd.DataFrame,
+    shares: pd.DataFrame,
+    *,
+    ax: Axes,
+    y_true: Mapping[str, int] | None,
+    explained: Explained = RISK,
 ) -> Axes:
-    """Draw what the ECG and what the covariates give to each patient's logit.
+    """Draw what the ECG and what the covariates give to each patient's score.
 
     Parameters
     ----------
@@ -184,17 +197,19 @@ def plot_input_contributions(
         Where to draw.
     y_true : mapping of patient_id to 0 or 1, optional
         Outcome, for the marks.
+    explained : Explained
+        What the score is.
 
     Returns
     -------
     Axes
-        One point a patient, both axes to one scale; a dashed line joins equal logits.
+        One point a patient, both axes to one scale; a dashed line joins equal scores.
     """
     outcome = contributions["patient_id"].map(dict(y_true or {}))
     groups = (
         [("patients", np.ones(len(contributions), bool))]
         if y_true is None
-        else [("no event", (outcome == 0).to_numpy()), ("event", (outcome == 1).to_numpy())]
+        else [(name, (outcome == k).to_numpy()) for k, name in enumerate(explained.groups)]
     )
     for number, (name, chosen) in enumerate(groups):
         part = contributions[chosen]
@@ -209,8 +224,8 @@ def plot_input_contributions(
     ax.axhline(0, color=INK, linewidth=0.7, zorder=1)
     ax.axvline(0, color=INK, linewidth=0.7, zorder=1)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-    ax.set_xlabel("from the covariates (logit, against the mean patient)")
-    ax.set_ylabel("from the ECG (logit, against the mean patient)")
+    ax.set_xlabel(f"from the covariates ({explained.score}, against the mean patient)")
+    ax.set_ylabel(f"from the ECG ({explained.score}, against the mean patient)")
     of = shares.set_index("input")
     words = "; ".join(
         f"{label} {of.loc[name, 'share_percent']:.0f} % "

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
 from scipy.stats import bootstrap, rankdata
 
 from explainability.card_rules import (
@@ -27,6 +26,7 @@ from explainability.card_rules import (
     UNDECIDED,
     Check,
 )
+from explainability.explained import RISK, Explained
 
 N_RESAMPLES = 2000
 CONFIDENCE = 0.95
@@ -35,7 +35,6 @@ COLUMNS = (
     "check", "question", "estimate", "ci_low", "ci_high", "n", "limit", "verdict", "reason",
     "side", "role", "unit",
 )  # fmt: skip
-_LEAST_RISK = 1e-7
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ def report_card(
     scores: pd.DataFrame | None = None,
     checks: Sequence[Check] = CHECKS,
     seed: int = 0,
+    explained: Explained = RISK,
 ) -> pd.DataFrame:
     """Hold measured values against the limits.
 
@@ -78,6 +78,8 @@ def report_card(
         What is asked, with the limits.
     seed : int
         Of the bootstrap.
+    explained : Explained
+        What the score is.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def report_card(
     rows = []
     for check in checks:
         if check.name == "network_learnt":
-            found = _Estimate() if scores is None else auroc_within_folds(scores, seed=seed)
+            found = _Estimate() if scores is None else auroc_within_folds(scores, seed, explained)
         else:
             found = _mean_with_interval(_of(patients, check.name), seed, n_patients)
         beside = _of(patients, check.beside[0])
@@ -136,28 +138,32 @@ def map_verdict(card: pd.DataFrame) -> MapVerdict:
     return MapVerdict(PASS, "", f"This map passes all {n_passed} checks that decide.")
 
 
-def auroc_within_folds(scores: pd.DataFrame, *, seed: int = 0) -> _Estimate:
+def auroc_within_folds(
+    scores: pd.DataFrame, seed: int = 0, explained: Explained = RISK
+) -> _Estimate:
     """Return the mean AUROC within folds, with a bootstrap of patients within fold and outcome.
 
     Parameters
     ----------
     scores : DataFrame
-        As for `report_card`; a patient's score is the mean logit of the ECGs. Rows without
-        ``y_true`` are left out, and folds with one outcome class.
+        As for `report_card`; a patient's score is the mean logit of the ECGs, or the mean number.
+        Rows without ``y_true`` are left out, and folds with one outcome class.
     seed : int
         Of the bootstrap.
+    explained : Explained
+        What the score is.
     """
     known = scores.dropna(subset="y_true").astype({"y_true": int})
-    risk = known["y_score"].clip(_LEAST_RISK, 1 - _LEAST_RISK)
     keys = ["repeat", "fold", "patient_id"]
-    table = known.assign(logit=logit(risk)).groupby(keys)[["y_true", "logit"]].mean()
+    known["score"] = explained.scores(known["y_score"])
+    table = known.groupby(keys)[["y_true", "score"]].mean()
     rng = np.random.default_rng(seed)
     parts, n_events, n_patients = [], 0, 0
     for _, fold in table.groupby(["repeat", "fold"]):
         is_event = fold["y_true"].to_numpy() == 1
         if is_event.all() or not is_event.any():
             continue
-        events, others = (fold["logit"].to_numpy()[rows] for rows in (is_event, ~is_event))
+        events, others = (fold["score"].to_numpy()[rows] for rows in (is_event, ~is_event))
         drawn = [
             np.vstack([group, rng.choice(group, (N_RESAMPLES, len(group)))])
             for group in (events, others)
@@ -168,7 +174,8 @@ def auroc_within_folds(scores: pd.DataFrame, *, seed: int = 0) -> _Estimate:
         return _Estimate(note=" Each fold holds one outcome class.")
     found = np.mean(parts, axis=0)
     low, high = np.quantile(found[1:], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    note = f" {n_events} events. Percentile interval within folds."
+    word = "above the median" if explained.is_number else "events"
+    note = f" {n_events} {word}. Percentile interval within folds."
     return _Estimate(float(found[0]), float(low), float(high), n_patients, note)
 
 

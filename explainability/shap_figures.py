@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from explainability.explained import RISK, Explained
 from explainability.figure_style import INK, tidy
 from explainability.shap_values import importance, mean_over_records, sum_by_covariate
 
@@ -21,6 +22,7 @@ def plot_shap_beeswarm(
     ax: Axes,
     labels: Mapping[str, str] | None = None,
     n_covariates: int = 12,
+    explained: Explained = RISK,
 ) -> Axes:
     """Draw each patient's Shapley values, coloured by the covariate's value.
 
@@ -34,6 +36,8 @@ def plot_shap_beeswarm(
         Covariate name to label with unit.
     n_covariates : int
         How many to draw, largest first.
+    explained : Explained
+        What the score is.
 
     Returns
     -------
@@ -56,7 +60,9 @@ def plot_shap_beeswarm(
     ax.axvline(0, color=INK, linewidth=0.8, zorder=1)
     ax.set_yticks(range(len(names)), [(labels or {}).get(name, name) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_xlabel("Shapley value (change of the logit; right: higher risk)")
+    ax.set_xlabel(
+        f"Shapley value (change of the {explained.score}; right: higher {explained.told})"
+    )
     ax.set_title(f"Covariates, one point a patient; {_counts(frame)}", fontsize=10)
     bar = ax.figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=ax, aspect=30, pad=0.02)  # pyright: ignore[reportAttributeAccessIssue]
     bar.set_ticks([0, 1], labels=["low", "high"])

@@ -8,8 +8,9 @@ from scipy.stats import rankdata
 
 from explainability.model_access import private_copy
 
-# Scaling layers hold facts about the training rows (mean, spread), not learned weights.
-KEPT_LAYERS = ("ecg_scaling", "amplitude_scaling", "covariate_scaling")
+# Scaling layers hold facts about the training rows (mean, spread), not learned weights; so does
+# the output layer of a number.
+KEPT_LAYERS = ("ecg_scaling", "amplitude_scaling", "covariate_scaling", "risk")
 
 
 def randomise_weights(

@@ -40,7 +40,7 @@ def ensemble_network(model: keras.Model, members: Sequence[Sequence[np.ndarray]]
     for number, weights in enumerate(members):
         model.set_weights(list(weights))
         part = keras.Model(model.inputs, model.get_layer(LOGIT).output)
-        member = _renamed(
+        member = renamed_copy(
             part, lambda name, number=number: _member_name(number, name), model.inputs
         )
         member.set_weights(part.get_weights())
@@ -58,7 +58,7 @@ def first_member(network: keras.Model) -> keras.Model:
     if name not in {layer.name for layer in network.layers}:
         return network
     part = keras.Model(network.inputs, network.get_layer(name).output)
-    inner = _renamed(part, lambda layer: LOGIT if layer == name else layer, part.inputs)
+    inner = renamed_copy(part, lambda layer: LOGIT if layer == name else layer, part.inputs)
     whole = keras.Model(inner.inputs, _copied(network.get_layer(RISK))(inner.outputs[0]))
     for layer in (*part.layers, network.get_layer(RISK)):
         target = LOGIT if layer.name == name else layer.name
@@ -66,7 +66,9 @@ def first_member(network: keras.Model) -> keras.Model:
     return whole
 
 
-def _renamed(model: keras.Model, rename: Callable[[str], str], inputs: Any) -> keras.Model:
+def renamed_copy(model: keras.Model, rename: Callable[[str], str], inputs: Any) -> keras.Model:
+    """Return a copy of a flat model whose layers have other names; its weights are new."""
+
     def copy(layer: Any) -> Any:
         return _copied(layer, rename(layer.name))
 

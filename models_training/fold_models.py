@@ -10,11 +10,12 @@ import keras
 import numpy as np
 import pandas as pd
 
-from models_training.bundle import BundleError, load_bundle, other_task
+from models_training.bundle import BundleError, load_bundle
 from models_training.crops import crop_starts
 from models_training.ensemble import first_member
 from models_training.fold_store import FOLDS, FoldStore
 from models_training.inputs import ECG_INPUT
+from models_training.one_target import one_target, take_weights
 
 
 class FoldModels:
@@ -24,19 +25,28 @@ class FoldModels:
     ----------
     directory : Path
         Folder of the variant, with its bundle and its folds.
+    target : str
+        Which of several targets the networks are asked about, see
+        `models_training.one_target.one_target`; empty: the first.
 
     Raises
     ------
     BundleError
-        If the model predicts something else than one binary outcome.
+        If the model was not trained for that target.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, target: str = "") -> None:
         self.directory = directory
         model, card = load_bundle(directory)
-        if reason := other_task(card):
-            raise BundleError(f"{reason}. Explain a run with one outcome.")
-        self.model = first_member(model)
+        names = [item["name"] for item in card.get("targets") or [{"name": card["target"]}]]
+        if target and target not in names:
+            raise BundleError(
+                f"target must be one of {', '.join(names)}, got {target!r}. Train this variant "
+                "again for it."
+            )
+        self.column = names.index(target) if target else 0
+        self.whole = first_member(model)
+        self.model = one_target(self.whole, card.get("head", {"kind": "binary"}), self.column)
         self.first_seed = int(card.get("settings", {}).get("seed", 0))
 
     def middle_of(self, ecg: np.ndarray) -> np.ndarray:
@@ -72,7 +82,8 @@ class FoldModels:
                 f"{folder.relative_to(self.directory.parent)}. Run notebook 02_train_model for "
                 "this variant."
             )
-        self.model.set_weights(weights)
+        self.whole.set_weights(weights)
+        take_weights(self.model, self.whole, self.column)
         return self.model
 
 
@@ -116,7 +127,7 @@ def training_ecgs(
     records : DataFrame
         ``record_id, patient_id, signal_row``.
     patients : DataFrame
-        ``patient_id, outcome``; patients of unknown outcome are left out.
+        ``patient_id, outcome``, 0 or 1 of whatever is explained; unknown ones are left out.
     splits : DataFrame
         ``patient_id, repeat, fold, role``.
     n : int

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from models_training.bundle import load_card
+from models_training.bundle import load_card, other_task
 from models_training.inputs import TrainingData
 from models_training.settings import ArchitectureSettings, TrainingSettings
 from models_training.training import NetworkTrainer
@@ -116,10 +116,18 @@ def networks_of_run(
         ``patient_id, repeat, fold, role``.
     n_epochs : int
         Epochs of a training; 0: the check is not made.
+
+    Raises
+    ------
+    ValueError
+        If the run predicts something else than one binary outcome.
     """
     if not n_epochs:
         return None
-    settings = settings_of_card(load_card(directory))
+    card = load_card(directory)
+    if reason := other_task(card):
+        raise ValueError(f"{reason}. Set shuffled_epochs to 0: this check is made for one outcome.")
+    settings = settings_of_card(card)
     return shuffled_label_networks(TrainingData(*cohort), splits, settings, n_epochs=n_epochs)
 
 

@@ -40,6 +40,31 @@ def target_outcomes(patients: pd.DataFrame, targets: Targets) -> np.ndarray:
     return values
 
 
+def target_counts(patients: pd.DataFrame, targets: Targets) -> list[str]:
+    """Return what is known of each target in one line: events, or the mean of a number.
+
+    Parameters
+    ----------
+    patients : DataFrame
+        ``patient_id`` and the columns of the targets, or ``event, duration_days``.
+    targets : sequence of mappings
+        ``targets`` of ``dataset.json``.
+    """
+    lines: list[str] = []
+    is_timed = any(item["kind"] == "time_to_event" for item in targets)
+    table = target_table(patients, targets).to_numpy("float64", na_value=np.nan)
+    values = target_outcomes(patients, targets) if is_timed else table
+    for item, column in zip(targets, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        text = f"{item['name']}: known of {len(known)} of {len(column)} patients, "
+        if item["kind"] == "continuous":
+            text += f"mean {known.mean():.1f}, SD {known.std(ddof=1):.1f} {item['unit']}".rstrip()
+        else:
+            text += f"{int(known.sum())} with the event"
+        lines.append(text)
+    return lines
+
+
 def main_target(targets: Targets) -> str:
     """Return the name of the target a decision is about; empty where numbers are predicted.
 

@@ -105,12 +105,14 @@ def _run(options: argparse.Namespace) -> None:
 
     profile = load_profile(options.profile)
     parameters = resolve(profile, _given(options))
-    steps = plan(options.variants or profile.variants, first=options.first, only=options.only)
     cohort = parameters["01_prepare_data"]["cohort"]
     name = options.name or "-".join(
         [*([] if cohort == "synthetic_nicm" else [Path(cohort).stem]), profile.name]
     )
     run = Artifacts(Path("runs") / name)
+    task = _task_of(run, parameters, options)
+    variants = options.variants or profile.variants
+    steps = plan(variants, first=options.first, only=options.only, task=task)
     if options.answers or (run.directory / "reporting.yaml").exists():
         from workflow.reporting_answers import keep_answers
 
@@ -118,8 +120,16 @@ def _run(options: argparse.Namespace) -> None:
     sys.stderr.write(f"Run {name} ({profile.name}): {profile.about}\n")
     header = {"name": name, "profile": profile.name, "about": profile.about}
     Runner(run, parameters, header, reuse=not options.no_reuse).execute(steps)
-    if run.path("metrics").exists():
+    if run.path("claim").exists():
         print(_summary(run))
+
+
+def _task_of(run: Artifacts, parameters: Mapping[str, Any], options: argparse.Namespace) -> str:
+    """Return what is predicted: as the parameters say, or as the data of the run were prepared."""
+    is_prepared = (options.first or options.only) > "01" and run.path("dataset").exists()
+    if is_prepared:
+        return run.read_document("dataset").get("task", "binary")
+    return parameters["01_prepare_data"]["task"]
 
 
 def _validate(options: argparse.Namespace) -> None:
@@ -150,9 +160,10 @@ def _summary(run: Artifacts) -> str:
     newest = max(_newest_source(), *(path.stat().st_mtime for path in made_of if path.exists()))
     if not (summary.exists() and report.exists() and summary.stat().st_mtime > newest):
         from workflow.report import summary_lines, write_report
-        from workflow.reporting import write_reporting
+        from workflow.reporting import is_for, write_reporting
 
-        write_reporting(run)
+        if is_for(run):
+            write_reporting(run)
         write_report(run)
         with atomic_path(summary) as aside:
             aside.write_text("\n".join(summary_lines(run)) + "\n", encoding="utf-8")

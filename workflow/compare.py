@@ -11,6 +11,7 @@ from workflow.artifacts import Artifacts, MissingArtifactError
 from workflow.record import Record
 
 _METRIC = ("variant", "target", "level", "subgroup", "metric")
+_OF_NUMBERS = ("variant", "target", "metric")
 
 
 def compare_runs(first: Artifacts, second: Artifacts) -> list[str]:
@@ -37,8 +38,9 @@ def compare_runs(first: Artifacts, second: Artifacts) -> list[str]:
             continue
         lines += [f"{name}: {text}" for text in _differences(before[name], after[name])]
     lines = lines or ["Made of the same code, parameters, data and packages."]
-    if first.path("metrics").exists() and second.path("metrics").exists():
-        lines += ["", *_moved(first, second)]
+    for name, keys in (("metrics", _METRIC), ("number_metrics", _OF_NUMBERS)):
+        if first.path(name).exists() and second.path(name).exists():
+            lines += ["", *_moved([first, second], name, list(keys))]
     return lines
 
 
@@ -69,13 +71,11 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
     return found
 
 
-def _moved(first: Artifacts, second: Artifacts) -> list[str]:
+def _moved(runs: list[Artifacts], name: str, keys: list[str]) -> list[str]:
     """Return the figures that are not equal, as a table with their difference."""
-    columns = ["estimate", "ci_low", "ci_high", "n", "n_events"]
-    tables = [
-        run.read_table("metrics").drop_duplicates(list(_METRIC)).set_index(list(_METRIC))[columns]
-        for run in (first, second)
-    ]
+    first, second = runs
+    columns = ["estimate", "ci_low", "ci_high"]
+    tables = [run.read_table(name).drop_duplicates(keys).set_index(keys)[columns] for run in runs]
     both = tables[0].join(tables[1], how="outer", lsuffix="_1", rsuffix="_2")
     same = (both["estimate_1"] == both["estimate_2"]) | (
         both["estimate_1"].isna() & both["estimate_2"].isna()
@@ -85,7 +85,7 @@ def _moved(first: Artifacts, second: Artifacts) -> list[str]:
         return [f"All {len(both)} figures are equal."]
     shown = pd.DataFrame(
         {
-            **{name: moved[name] for name in ("variant", "level", "metric")},
+            **{key: moved[key] for key in ("variant", "level", "metric") if key in moved},
             first.directory.name: moved["estimate_1"],
             second.directory.name: moved["estimate_2"],
             "difference": moved["estimate_2"] - moved["estimate_1"],

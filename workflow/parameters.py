@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workflow.parameter_rules import parameter
+from workflow.parameter_rules import parameter, same_as
 
 VARIANTS = ("ecg", "ecg_age", "ecg_covariates", "clinical")
 ARCHITECTURES = (
@@ -268,6 +268,7 @@ class ExplanationParameters:
     variant: str = parameter(
         "ecg_covariates", "which network to explain", choices=("ecg", "ecg_age", "ecg_covariates")
     )
+    target: str = same_as(EvaluationParameters, "target")
     gradcam_layer: str = parameter(
         "", "layer of Grad-CAM; empty: the last with a value each 0.1 s, or the finest"
     )
@@ -314,17 +315,11 @@ class ExternalParameters:
         choices=("refuse", "impute"),
     )
     n_update_folds: int = parameter(5, "folds in which updating is judged", minimum=2)
-    new_variant: str = parameter(
-        "ecg_covariates", "model of the primary comparison", choices=VARIANTS
-    )
-    reference_variant: str = parameter("clinical", "what it is compared with", choices=VARIANTS)
-    margin: float = parameter(
-        0.05, "AUROC gain under which the ECG 'does not add'", above=0.0, below=1.0
-    )
-    risk_low: float = parameter(
-        0.02, "lowest risk of the decision curve at which one might act", above=0.0, below=1.0
-    )
-    risk_high: float = parameter(0.4, "highest such risk", above=0.0, below=1.0)
-    confidence: float = parameter(0.95, "level of all intervals", above=0.5, below=1.0)
-    n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
+    new_variant: str = same_as(EvaluationParameters, "new_variant")
+    reference_variant: str = same_as(EvaluationParameters, "reference_variant")
+    margin: float = same_as(EvaluationParameters, "margin")
+    risk_low: float = same_as(EvaluationParameters, "risk_low")
+    risk_high: float = same_as(EvaluationParameters, "risk_high")
+    confidence: float = same_as(EvaluationParameters, "confidence")
+    n_resamples: int = same_as(EvaluationParameters, "n_resamples")
     seed: int = parameter(0, "seed of the bootstrap and of the folds for updating", minimum=0)

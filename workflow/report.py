@@ -14,9 +14,13 @@ from workflow import report_details as details
 from workflow import report_tables as tables
 from workflow.artifacts import Artifacts, atomic_path
 from workflow.record import Record
+from workflow.report_numbers import number_context, number_headline
 from workflow.reporting import reporting_sections
 
-PAGE_ONE = ("1_auroc", "2_calibration", "3_net_benefit", "4_risk_histogram")
+PAGE_ONE = (
+    *("1_auroc", "2_calibration", "3_net_benefit", "4_risk_histogram"),
+    *("1_errors", "2_differences", "3_calibration", "4_agreement"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ def pictures(run: Artifacts, folder: str) -> list[Picture]:
 
 def summary_lines(run: Artifacts) -> list[str]:
     """Return the lines the command line ends with: the main table, what was skipped, the claim."""
-    rows: list[dict[Any, str]] = tables.headline(run).to_dict("records")
+    table = number_headline(run) if _is_number(run) else tables.headline(run)
+    rows: list[dict[Any, str]] = table.to_dict("records")
     names = list(rows[0])
     widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
     lines = [
@@ -108,6 +113,11 @@ def _optional(frame: pd.DataFrame) -> str:
     return html_table(frame) if len(frame) else ""
 
 
+def _is_number(run: Artifacts) -> bool:
+    """Return whether the run predicts a number."""
+    return run.read_document("dataset").get("task", "binary") == "regression"
+
+
 def write_report(run: Artifacts) -> Path:
     """Write ``report.html`` and return its path.
 
@@ -116,58 +126,68 @@ def write_report(run: Artifacts) -> Path:
     MissingArtifactError
         If the evaluation has not been run.
     """
-    evaluation = pictures(run, "03_evaluation")
-    record = Record(run.directory)
-    explained = [
-        (tables.VARIANT_NAMES[variant], pictures(run, f"04_explanations/{variant}"))
-        for variant in run.trained_variants()
-        if run.path("maps", variant).exists()
-    ]
-    flow = run.read_document("flow")["steps"]
-    page = (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            dataset=run.read_document("dataset"),
-            claim=run.read_document("claim"),
-            run=record.content,
-            steps=_steps(record),
-            origins=_origins(record),
-            headline=html_table(tables.headline(run)),
-            page_one=[picture for picture in evaluation if picture.name in PAGE_ONE],
-            more=[picture for picture in evaluation if picture.name not in PAGE_ONE],
-            flow=html_table(pd.DataFrame(flow)),
-            table_one=html_table(run.read_table("table_one")),
-            rejected=len(run.read_table("rejected")),
-            cohort=pictures(run, "01_data"),
-            models=[
-                (tables.VARIANT_NAMES[variant], pictures(run, f"02_models/{variant}"))
-                for variant in run.trained_variants()
-            ],
-            comparisons=html_table(tables.comparison_table(run)),
-            metrics=html_table(tables.metric_table(run)),
-            sample_size=html_table(tables.sample_size_table(run)),
-            reporting=reporting_sections(run),
-            survival=_optional(details.survival_table(run)),
-            cox=_optional(details.cox_table(run)),
-            risk_groups=html_table(details.risk_group_table(run)),
-            notes=list(run.read_table("notes")["note"]),
-            stability=_optional(details.stability_table(run)),
-            seeds=_optional(details.seed_table(run)),
-            forms=_optional(details.forms_table(run)),
-            recalibration=html_table(details.recalibration_table(run.read_table("recalibration"))),
-            distrusted=details.distrusted(run),
-            claims=html_table(tables.claims_table(run)),
-            explorer=html_table(tables.explorer_table(run)),
-            operating=html_table(tables.operating_table(run)),
-            subgroups=html_table(tables.subgroup_table(run)),
-            controls=html_table(tables.control_table(run)),
-            n_parameters=run.read_table("sample_size")["n_parameters"].iloc[0],
-            explained=explained,
-            variant_names=tables.VARIANT_NAMES,
-        )
-    )
+    if _is_number(run):
+        name, result = "report_numbers.html.j2", number_context(run, html_table)
+    else:
+        name, result = "report.html.j2", _outcome_context(run)
+    page = environment().get_template(name).render(**_common_context(run), **result)
     path = run.directory / "report.html"
     with atomic_path(path) as aside:
         aside.write_text(page, encoding="utf-8")
     return path
+
+
+def _common_context(run: Artifacts) -> dict[str, Any]:
+    """Return what the page shows of any task: patients, models, figures, how it was made."""
+    evaluation = pictures(run, "03_evaluation")
+    record = Record(run.directory)
+    variants = run.trained_variants()
+    return {
+        "dataset": run.read_document("dataset"),
+        "claim": run.read_document("claim"),
+        "run": record.content,
+        "steps": _steps(record),
+        "origins": _origins(record),
+        "page_one": [picture for picture in evaluation if picture.name in PAGE_ONE],
+        "more": [picture for picture in evaluation if picture.name not in PAGE_ONE],
+        "flow": html_table(pd.DataFrame(run.read_document("flow")["steps"])),
+        "table_one": html_table(run.read_table("table_one")),
+        "rejected": len(run.read_table("rejected")),
+        "cohort": pictures(run, "01_data"),
+        "models": [
+            (tables.VARIANT_NAMES[variant], pictures(run, f"02_models/{variant}"))
+            for variant in variants
+        ],
+        "explained": [
+            (tables.VARIANT_NAMES[variant], pictures(run, f"04_explanations/{variant}"))
+            for variant in variants
+            if run.path("maps", variant).exists()
+        ],
+        "variant_names": tables.VARIANT_NAMES,
+    }
+
+
+def _outcome_context(run: Artifacts) -> dict[str, Any]:
+    """Return what the page shows of a predicted outcome."""
+    return {
+        "headline": html_table(tables.headline(run)),
+        "comparisons": html_table(tables.comparison_table(run)),
+        "metrics": html_table(tables.metric_table(run)),
+        "sample_size": html_table(tables.sample_size_table(run)),
+        "reporting": reporting_sections(run),
+        "survival": _optional(details.survival_table(run)),
+        "cox": _optional(details.cox_table(run)),
+        "risk_groups": html_table(details.risk_group_table(run)),
+        "notes": list(run.read_table("notes")["note"]),
+        "stability": _optional(details.stability_table(run)),
+        "seeds": _optional(details.seed_table(run)),
+        "forms": _optional(details.forms_table(run)),
+        "recalibration": html_table(details.recalibration_table(run.read_table("recalibration"))),
+        "distrusted": details.distrusted(run),
+        "claims": html_table(tables.claims_table(run)),
+        "explorer": html_table(tables.explorer_table(run)),
+        "operating": html_table(tables.operating_table(run)),
+        "subgroups": html_table(tables.subgroup_table(run)),
+        "controls": html_table(tables.control_table(run)),
+        "n_parameters": run.read_table("sample_size")["n_parameters"].iloc[0],
+    }

@@ -249,8 +249,25 @@ def reporting_sections(run: Artifacts) -> list[dict[str, Any]]:
     return sections
 
 
+def is_for(run: Artifacts) -> bool:
+    """Return whether the checklists fit the run: their facts are those of an outcome."""
+    is_prepared = run.path("dataset").exists()
+    return not is_prepared or run.read_document("dataset").get("task", "binary") != "regression"
+
+
 def write_reporting(run: Artifacts) -> list[Path]:
-    """Write both checklists and a card beside every model as Markdown; return the paths."""
+    """Write both checklists and a card beside every model as Markdown; return the paths.
+
+    Raises
+    ------
+    ValueError
+        If the run predicts a number, see `is_for`.
+    """
+    if not is_for(run):
+        raise ValueError(
+            "task must be that of an outcome for the checklists, got regression. Their sentences "
+            "speak of events and risks; fill them in by hand."
+        )
     from workflow.reporting_answers import answers_of
     from workflow.reporting_markdown import card_page, checklist_page
 

@@ -52,6 +52,11 @@ def _explained(name: str, **columns: str) -> Table:
     return Table(f"04_explanations/{{variant}}/{name}.csv", "04_explain", columns)
 
 
+def _evaluated(name: str, **columns: str) -> Table:
+    """Return a table of notebook 03."""
+    return Table(f"03_evaluation/{name}.csv", "03_evaluate", columns)
+
+
 TABLES = {
     "patients": Table(
         "01_data/patients.parquet",
@@ -188,62 +193,45 @@ TABLES = {
         "03_evaluate",
         _METRICS,
     ),
-    "comparisons": Table("03_evaluation/comparisons.csv", "03_evaluate", {"metric": "text"}),
-    "subgroups": Table(
-        "03_evaluation/subgroups.csv", "03_evaluate", {"subgroup": "text", "metric": "text"}
+    "number_metrics": Table(
+        "03_evaluation/number_metrics.csv",
+        "03_evaluate_numbers",
+        {
+            "target": "text",
+            "variant": "text",
+            "metric": "text",
+            "method": "text",
+            "estimate": "number",
+            "ci_low": "number",
+            "ci_high": "number",
+            "n": "integer",
+        },
     ),
-    "explorer": Table("03_evaluation/explorer.csv", "03_evaluate", {"threshold": "number"}),
-    "operating_points": Table(
-        "03_evaluation/operating_points.csv", "03_evaluate", {"rule": "text", "metric": "text"}
+    "number_comparisons": Table(
+        "03_evaluation/number_comparisons.csv",
+        "03_evaluate_numbers",
+        {"target": "text", "new": "text", "reference": "text", "metric": "text"},
     ),
-    "claims": Table(
-        "03_evaluation/claims.csv",
-        "03_evaluate",
-        {"sentence": "text", "verdict": "text", "evidence": "text"},
+    "comparisons": _evaluated("comparisons", metric="text"),
+    "subgroups": _evaluated("subgroups", subgroup="text", metric="text"),
+    "explorer": _evaluated("explorer", threshold="number"),
+    "operating_points": _evaluated("operating_points", rule="text", metric="text"),
+    "claims": _evaluated("claims", sentence="text", verdict="text", evidence="text"),
+    "recalibration": _evaluated("recalibration", recalibration="text", metric="text"),
+    "folds": _evaluated("folds", label="text", note="text"),
+    "stability": _evaluated("stability", measure="text", value="number"),
+    "seeds": _evaluated("seeds", variant="text", measure="text", value="number", n_seeds="integer"),
+    "clinical_forms": _evaluated("clinical_forms", model="text", metric="text"),
+    "survival_metrics": _evaluated("survival_metrics", metric="text", horizon_days="number"),
+    "survival_comparisons": _evaluated(
+        "survival_comparisons", metric="text", horizon_days="number"
     ),
-    "recalibration": Table(
-        "03_evaluation/recalibration.csv",
-        "03_evaluate",
-        {"recalibration": "text", "metric": "text"},
-    ),
-    "folds": Table("03_evaluation/folds.csv", "03_evaluate", {"label": "text", "note": "text"}),
-    "stability": Table(
-        "03_evaluation/stability.csv", "03_evaluate", {"measure": "text", "value": "number"}
-    ),
-    "seeds": Table(
-        "03_evaluation/seeds.csv",
-        "03_evaluate",
-        {"variant": "text", "measure": "text", "value": "number", "n_seeds": "integer"},
-    ),
-    "clinical_forms": Table(
-        "03_evaluation/clinical_forms.csv", "03_evaluate", {"model": "text", "metric": "text"}
-    ),
-    "survival_metrics": Table(
-        "03_evaluation/survival_metrics.csv",
-        "03_evaluate",
-        {"metric": "text", "horizon_days": "number"},
-    ),
-    "survival_comparisons": Table(
-        "03_evaluation/survival_comparisons.csv",
-        "03_evaluate",
-        {"metric": "text", "horizon_days": "number"},
-    ),
-    "cox": Table("03_evaluation/cox.csv", "03_evaluate", {"model": "text", "hazard_of": "text"}),
-    "cumulative_incidence": Table(
-        "03_evaluation/cumulative_incidence.csv", "03_evaluate", {"group": "text", "curve": "text"}
-    ),
-    "risk_groups": Table(
-        "03_evaluation/risk_groups.csv", "03_evaluate", {"group": "text", "n": "integer"}
-    ),
-    "notes": Table("03_evaluation/time_to_event_notes.csv", "03_evaluate", {"note": "text"}),
-    "controls": Table(
-        "03_evaluation/controls.csv", "03_evaluate", {"what": "text", "kind": "text"}
-    ),
-    "sample_size": Table(
-        "03_evaluation/sample_size.csv",
-        "03_evaluate",
-        {"expected_auroc": "number", "n_parameters": "integer"},
-    ),
+    "cox": _evaluated("cox", model="text", hazard_of="text"),
+    "cumulative_incidence": _evaluated("cumulative_incidence", group="text", curve="text"),
+    "risk_groups": _evaluated("risk_groups", group="text", n="integer"),
+    "notes": _evaluated("time_to_event_notes", note="text"),
+    "controls": _evaluated("controls", what="text", kind="text"),
+    "sample_size": _evaluated("sample_size", expected_auroc="number", n_parameters="integer"),
     "ladder": Table(
         "ladder/ladder.csv",
         "labs/ladder",
@@ -317,7 +305,7 @@ DOCUMENTS = {
     "dataset": ("01_data/dataset.json", "01_prepare_data"),
     "flow": ("01_data/flow.json", "01_prepare_data"),
     "training": ("02_models/{variant}/training.json", "02_train_model"),
-    "claim": ("03_evaluation/claim.json", "03_evaluate"),
+    "claim": ("03_evaluation/claim.json", "03_evaluate or 03_evaluate_numbers"),
     "maps": ("04_explanations/{variant}/maps.json", "04_explain"),
     "external": ("05_external/external.json", _EXTERNAL),
 }

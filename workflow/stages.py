@@ -8,6 +8,7 @@ from typing import Any
 
 from workflow.artifacts import Artifacts
 from workflow.lab_parameters import LabParameters, LadderParameters, PretrainingParameters
+from workflow.number_parameters import NumberParameters
 from workflow.parameters import (
     VARIANTS,
     EvaluationParameters,
@@ -99,6 +100,15 @@ STAGES = (
         tasks=("binary", "several", "time_to_event"),
     ),
     Stage(
+        "03",
+        "03_evaluate_numbers",
+        "03_evaluation",
+        NumberParameters,
+        ("dataset", "patients", "splits", "*predictions"),
+        ("number_metrics", "number_comparisons", "claim"),
+        tasks=("regression",),
+    ),
+    Stage(
         "04",
         "04_explain",
         "04_explanations/{variant}",
@@ -115,7 +125,6 @@ STAGES = (
             "replaced_waves",
         ),
         per_variant=True,
-        tasks=("binary",),
     ),
 )
 # Not a stage of `run`: `validate` judges the models of one run on the cohort of another.
@@ -195,8 +204,13 @@ def step_named(name: str) -> Step:
     return Step(next(stage for stage in ALL_STAGES if stage.notebook == notebook), variant)
 
 
-def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[Step]:
+def plan(
+    variants: Iterable[str], *, first: str = "", only: str = "", task: str = "binary"
+) -> list[Step]:
     """Return the steps of a run in order, from stage `first` on, or stage `only` alone.
+
+    Of stages with one number, which stand in for one another, the one made for `task` is planned;
+    a stage that has no such stand-in is planned for every task, and skipped with its reason.
 
     Raises
     ------
@@ -212,10 +226,13 @@ def plan(variants: Iterable[str], *, first: str = "", only: str = "") -> list[St
     numbers = [stage.number for stage in STAGES]
     for label, value in (("--from", first), ("--only", only)):
         if value and value not in numbers:
-            raise ValueError(f"{label} must be one of {', '.join(numbers)}, got {value!r}.")
+            known = ", ".join(dict.fromkeys(numbers))
+            raise ValueError(f"{label} must be one of {known}, got {value!r}.")
     steps: list[Step] = []
     for stage in STAGES:
         if stage.number < first or (only and stage.number != only):
+            continue
+        if stage.tasks and task not in stage.tasks and numbers.count(stage.number) > 1:
             continue
         if not stage.per_variant:
             steps.append(Step(stage))

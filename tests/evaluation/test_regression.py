@@ -1,6 +1,5 @@
 """Predicted numbers: reference values, a perfect and a constant model, patients as the unit."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,8 +9,8 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from evaluation.regression import (
     MEASURES,
     agreement_statistic,
+    calibration_lines,
     patient_values,
-    plot_agreement,
     regression_table,
 )
 from evaluation.resampling import BootstrapPlan
@@ -31,7 +30,12 @@ def predictions(n=60, noise=3.0, seed=0):
     table = table.loc[np.repeat(np.arange(n), 1 + np.arange(n) % 3)].reset_index(drop=True)
     score = table["y_true"] * 0.8 + 7 + rng.normal(0, noise, len(table))
     keys = {"target": "lvef", "variant": "ecg", "repeat": 0, "role": "test"}
-    return table.assign(y_score=score, fold=table.index % 2 * 0, **keys)
+    ids = [f"R{k}" for k in range(len(table))]
+    return table.assign(y_score=score, fold=0, record_id=ids, **keys)
+
+
+def values_and_table(table):
+    return regression_table(patient_values(table), PLAN)
 
 
 def test_the_measures_are_those_of_other_libraries():
@@ -76,7 +80,7 @@ def test_a_patient_counts_once_with_the_mean_of_the_records():
 
 
 def test_every_measure_has_an_interval_around_it():
-    table = regression_table(predictions(), PLAN)
+    table = regression_table(patient_values(predictions()), PLAN)
     assert table["metric"].tolist() == list(MEASURES)
     assert (table["n"] == 60).all()
     assert (table["ci_low"] < table["estimate"]).all()
@@ -88,8 +92,8 @@ def test_several_repeats_are_averaged():
     first, second = predictions(), predictions(seed=1)
     second["y_true"] = first["y_true"]
     both = pd.concat([first, second.assign(repeat=1)])
-    parts = [regression_table(part, PLAN)["estimate"] for part in (first, second)]
-    np.testing.assert_allclose(regression_table(both, PLAN)["estimate"], sum(parts) / 2)
+    parts = [values_and_table(part)["estimate"] for part in (first, second)]
+    np.testing.assert_allclose(values_and_table(both)["estimate"], sum(parts) / 2)
 
 
 def test_wrong_input_is_refused():
@@ -99,11 +103,24 @@ def test_wrong_input_is_refused():
         patient_values(table)
 
 
-def test_the_figure_names_patients_unit_and_lines():
-    table = predictions()
-    figure = plot_agreement(
-        patient_values(table), regression_table(table, PLAN), label="LVEF", unit="%"
-    )
-    assert "n = 60 patients" in figure.get_suptitle()
-    assert [ax.get_xlabel() for ax in figure.axes] == ["predicted LVEF (%)", "mean of both (%)"]
-    plt.close(figure)
+def test_seeds_are_averaged_as_values_not_as_logits():
+    first = predictions()
+    second = first.assign(y_score=first["y_score"] + 4, seed=1)
+    both = pd.concat([first.assign(seed=0), second])
+    alone, together = patient_values(first), patient_values(both)
+    np.testing.assert_allclose(together["y_score"], alone["y_score"] + 2)
+    assert together["n_records"].tolist() == alone["n_records"].tolist()
+
+
+def test_the_calibration_line_of_a_straight_relation_is_that_line():
+    table = predictions(noise=0.0)
+    line = calibration_lines(patient_values(table), PLAN, n_points=7)
+    np.testing.assert_allclose(line["measured"], (line["predicted"] - 7) / 0.8, rtol=1e-6)
+    assert line[["variant", "n"]].drop_duplicates().to_numpy().tolist() == [["ecg", 60]]
+
+
+def test_the_band_of_the_calibration_line_holds_the_line():
+    line = calibration_lines(patient_values(predictions(noise=6.0)), PLAN)
+    inner = line.iloc[5:-5]
+    assert (inner["ci_low"] <= inner["measured"]).all()
+    assert (inner["measured"] <= inner["ci_high"]).all()

@@ -98,7 +98,7 @@ def test_the_neighbours_are_told_with_their_outcome_and_their_distance():
     record = pd.Series({"record_id": "R1", "y_true": 1, "y_score": 0.73})
     figure, caption, table = neighbours_panel(answers_of(), record, 0)
     assert [ax.get_title() for ax in figure.axes[:3]] == [
-        "R1 (risk 0.73)\nevent",
+        "R1 (risk = 0.73)\nevent",
         "R7\nevent\ndistance 0.40",
         "R8\nno event\ndistance 0.50",
     ]

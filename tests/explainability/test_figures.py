@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from explainability import beat_figures, panels, patient_figures, shap_figures, share_figures
+from explainability import (
+    beat_figures,
+    covariate_panels,
+    panels,
+    patient_figures,
+    shap_figures,
+    share_figures,
+)
 from explainability.beats import WINDOWS, beat_seconds, group_mean_beats
 from explainability.delineation import wave_windows
 from explainability.figure_style import mark_failed, unit_map
@@ -255,9 +262,9 @@ def test_the_view_tells_beats_and_waves(view):
 
 def test_panels_of_covariates(shap_frame):
     for figure, caption, table in (
-        panels.beeswarm(shap_frame, {}),
-        panels.waterfalls(shap_frame, ["R1", "R6"], {}),
-        panels.dependence(shap_frame, {}),
+        covariate_panels.beeswarm(shap_frame, {}),
+        covariate_panels.waterfalls(shap_frame, ["R1", "R6"], {}),
+        covariate_panels.dependence(shap_frame, {}),
     ):
         assert caption.endswith(".")
         assert len(table)

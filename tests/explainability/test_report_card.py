@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from explainability.card_figures import card_panel, plot_report_card
 from explainability.card_rules import CHECKS, IF_POSSIBLE, NECESSARY, REPORTED, Check
+from explainability.explained import Explained
 from explainability.report_card import auroc_within_folds, map_verdict, report_card
 
 GOOD = {
@@ -212,3 +213,18 @@ def test_the_panel_holds_card_and_curves():
     assert "bootstrap of patients" in caption
     assert table is card
     plt.close(figure)
+
+
+def test_a_predicted_number_is_ranked_as_it_is_not_as_a_risk():
+    rng = np.random.default_rng(0)
+    number = rng.normal(30, 8, 40)
+    scores = pd.DataFrame(
+        {
+            "patient_id": [f"P{k}" for k in range(40)],
+            "repeat": 0,
+            "fold": np.arange(40) % 2,
+            "y_true": (number > np.median(number)).astype(int),
+            "y_score": number,
+        }
+    )
+    assert auroc_within_folds(scores, explained=Explained(is_number=True)).estimate == 1.0

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -104,9 +105,38 @@ def test_the_networks_of_the_folds_come_back(make_data, make_splits, tiny, tmp_p
     expected = [weights.copy() for weights in models.load(0, 0, models.first_seed).get_weights()]
     for ours, theirs in zip(models.load(0, 1, 5).get_weights(), expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    save_bundle(tmp_path, fit.model, CARD | {"task": "time_to_event"})
-    with pytest.raises(BundleError, match="task must be binary here, and the model's is time_to"):
-        FoldModels(tmp_path)
+    with pytest.raises(BundleError, match="target must be one of sva, got 'lvef_percent'"):
+        FoldModels(tmp_path, "lvef_percent")
+
+
+@pytest.mark.parametrize(("kind", "n_seeds"), [("time_to_event", 1), ("continuous", 2)])
+def test_of_several_targets_the_folds_networks_tell_the_chosen_one(
+    make_data, make_splits, tiny, tmp_path, kind, n_seeds
+):
+    data = make_data(16)
+    n = len(data.patients)
+    days = np.random.default_rng(0).integers(50, 900, n)
+    event = data.patients["outcome"]
+    number = 30.0 + 10.0 * event
+    data = replace(
+        data,
+        patients=data.patients.assign(duration_days=days, event=event, one=number, two=-number),
+    )
+    targets = [
+        {"name": name, "column": name, "kind": kind, "horizon_days": horizon}
+        for name, horizon in (("one", 365), ("two", 1095))
+    ]
+    splits = make_splits(data)
+    settings = replace(tiny, n_epochs=1, n_seeds=n_seeds)
+    fit = VariantTraining("ecg", data, splits, settings, targets).fit(tmp_path)
+    save_bundle(tmp_path, fit.model, CARD | fit.about | {"targets": targets})
+    network = FoldModels(tmp_path, "two").load(0, 1)
+    test = fit.predictions.query("role == 'test' and fold == 1 and target == 'two' and seed == 0")
+    scored = data.records.set_index("record_id").loc[test["record_id"], "signal_row"].to_numpy()
+    told = np.asarray(network([data.signals[scored]], training=False))[:, 0]
+    np.testing.assert_allclose(told, test["y_score"], rtol=1e-4)
+    if kind == "continuous":
+        assert (told < 0).all()
 
 
 def test_the_background_is_of_training_patients(make_data, make_splits):

@@ -7,6 +7,7 @@ from scipy.special import expit, logit
 
 from models_training.architectures import build_network
 from models_training.bundle import load_bundle, save_bundle
+from models_training.columns_head import ColumnsHead
 from models_training.ensemble import ensemble_network, first_member
 
 CARD = dict.fromkeys(("signal_chain", "target", "horizon_days", "threshold"), 1)
@@ -52,3 +53,17 @@ def test_one_member_is_the_network_itself(networks):
     assert ensemble_network(networks[0], [weights]) is networks[0]
     np.testing.assert_array_equal(risks(networks[0]), risks(networks[1]))
     assert first_member(networks[0]) is networks[0]
+
+
+def test_an_ensemble_of_a_number_gives_the_mean_value(tiny):
+    head = ColumnsHead(["continuous"])
+    options = {"n_samples": 64, "settings": tiny.architecture, "head": head}
+    networks = [build_network(**options, seed=seed) for seed in range(2)]
+    for network in networks:
+        network.get_layer("risk").set_statistics([30.0], [8.0])
+    ecg = inputs()["ecg"]
+    single = [np.asarray(network([ecg], training=False)) for network in networks]
+    assert np.ptp(single) > 0.1
+    whole = ensemble_network(networks[0], [network.get_weights() for network in networks])
+    found = np.asarray(whole([ecg], training=False))
+    np.testing.assert_allclose(found, np.mean(single, axis=0), rtol=1e-5)

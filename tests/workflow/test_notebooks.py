@@ -97,6 +97,14 @@ def test_the_plan_explains_networks_only_and_starts_where_asked():
     assert [step.name for step in plan(["clinical"], only="03")] == ["03_evaluate"]
 
 
+@pytest.mark.parametrize("task", ["binary", "several", "regression", "time_to_event"])
+def test_every_task_has_one_evaluation(task):
+    wanted = "03_evaluate_numbers" if task == "regression" else "03_evaluate"
+    assert [step.name for step in plan(["ecg"], only="03", task=task)] == [wanted]
+    names = [step.name for step in plan(["ecg"], task=task)]
+    assert names == ["01_prepare_data", "02_train_model.ecg", wanted, "04_explain.ecg"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
