@@ -116,6 +116,9 @@ def build_network(
     inputs = [ecg]
     scale = RecordScale if settings.normalisation == "record" else TrainingScale
     features = [family.trunk(scale(name="ecg_scaling")(ecg), settings)]
+    if settings.use_amplitude:  # before the covariates: the trunk is all that sees the ECG
+        amplitude = TrainingScale(name="amplitude_scaling")(LeadAmplitude(name="amplitude")(ecg))
+        features.append(keras.layers.Dense(n_leads, "relu", name="amplitude_dense")(amplitude))
     if covariate_names:
         covariates = keras.Input((len(covariate_names),), name=COVARIATE_INPUT)
         inputs.append(covariates)
@@ -123,9 +126,6 @@ def build_network(
         features.append(
             keras.layers.Dense(settings.covariate_units, "relu", name="covariate_dense")(branch)
         )
-    if settings.use_amplitude:
-        amplitude = TrainingScale(name="amplitude_scaling")(LeadAmplitude(name="amplitude")(ecg))
-        features.append(keras.layers.Dense(n_leads, "relu", name="amplitude_dense")(amplitude))
     joined = features[0]
     if len(features) > 1:
         joined = keras.layers.Concatenate(name="features")(features)
