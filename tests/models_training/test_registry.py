@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from models_training.architectures import build_network
@@ -97,3 +98,18 @@ def test_all_that_is_shipped_is_registered_unchanged_and_small():
         assert find_model(name, kind=entry["kind"]) == FOLDER / name
     size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
     assert size < 40e6
+
+
+@pytest.mark.parametrize("name", [n for n, e in registered().items() if e["kind"] == RISK_MODEL])
+def test_a_shipped_risk_model_is_synthetic_and_scores_an_ecg(name):
+    model, card = load_bundle(find_model(name, kind=RISK_MODEL))
+    assert card["is_synthetic"]
+    assert card["trained_on"]["cohort"] == "synthetic_nicm"
+    rng = np.random.default_rng(0)
+    inputs = {"ecg": rng.normal(0, 0.3, (2, 1000, 12)).astype("float32")}
+    if card["covariate_names"]:
+        unknown = np.full((2, len(card["covariate_names"])), np.nan, "float32")
+        inputs["covariates"] = unknown
+    risks = np.ravel(model(inputs))
+    assert ((risks > 0) & (risks < 1)).all()
+    assert risks[0] != risks[1]
