@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -116,6 +117,11 @@ class Runner:
         tasks, task = step.stage.tasks, dataset.get("task", "binary")
         if tasks and task not in tasks:
             return f"it is made for task {' or '.join(tasks)}, not for {task}."
+        card = self.run.path("02_models") / step.variant / "card.json"
+        if step.stage.number == "04" and card.exists():
+            architecture = json.loads(card.read_text())["settings"].get("architecture", {})
+            if architecture.get("name") == "random_kernels":
+                return "random kernels have no gradient, so no map can be made."
         return dataset["skipped_variants"].get(step.variant, "") if step.variant else ""
 
     def _bring_about(self, step: Step, label: str) -> None:

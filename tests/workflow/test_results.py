@@ -17,7 +17,7 @@ from workflow.commands import source_data
 from workflow.record import Record, RunInUseError, status_of
 from workflow.results import Results, clear, difference, fingerprint, key_of, notebook_parts
 from workflow.runner import Runner
-from workflow.stages import ALL_STAGES, STAGES, Step
+from workflow.stages import ALL_STAGES, STAGES, Step, step_named
 
 FIRST, SECOND = (replace(stage, per_variant=False) for stage in (STAGES[0], STAGES[2]))
 
@@ -299,3 +299,14 @@ def test_a_stage_that_is_not_made_for_the_task_is_skipped_with_the_reason(tmp_pa
     step = json.loads((run.directory / "run.json").read_text())["steps"]["03_evaluate_numbers"]
     assert step["status"] == "skipped"
     assert step["reason"] == "it is made for task regression, not for several."
+
+
+def test_random_kernels_are_not_explained(tmp_path):
+    run = Artifacts(tmp_path / "run")
+    run.write_document("dataset", {"task": "binary", "skipped_variants": {}})
+    card = run.path("02_models") / "ecg" / "card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"settings": {"architecture": {"name": "random_kernels"}}}))
+    Runner(run, {"04_explain": {}}).execute([step_named("04_explain.ecg")])
+    step = json.loads((run.directory / "run.json").read_text())["steps"]["04_explain.ecg"]
+    assert step["reason"] == "random kernels have no gradient, so no map can be made."
