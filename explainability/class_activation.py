@@ -16,6 +16,7 @@ from explainability.model_access import (
     batches,
     check_has_gradient,
     check_inputs,
+    ecg_samples,
     layer_output,
     split_at_layer,
     tensor_ancestors,
@@ -187,7 +188,7 @@ def default_layer(model: keras.Model, *, rate_hz: float, score: Score | None = N
     score_name = check_score(score).layer_name
     ancestors = tensor_ancestors(model)
     on_the_way = ancestors[id(layer_output(model, score_name))]
-    n_samples = next(t.shape[1] for t in model.inputs if t.name == ECG_INPUT)
+    n_samples = ecg_samples(model)
     steps: dict[str, int] = {}
     has_weights = False
     for layer in model.layers:

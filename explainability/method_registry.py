@@ -18,7 +18,7 @@ from explainability.class_activation import (
 )
 from explainability.integrated import check_baseline, path_explainer
 from explainability.method_settings import MethodSettings
-from explainability.model_access import ECG_INPUT, Inputs
+from explainability.model_access import ECG_INPUT, Inputs, ecg_samples
 from explainability.occlusion import check_windows, lead_explainer, wave_explainer
 from explainability.resolution import map_resolution, resize_map, step_centres
 from explainability.scores import Score
@@ -124,8 +124,7 @@ def _sample_resolution(model, settings, score) -> tuple[float, str]:
 
 
 def _record_resolution(model, settings, score) -> tuple[float, str]:
-    n_samples = next(t.shape[1] for t in model.inputs if t.name == ECG_INPUT)
-    seconds = n_samples / settings.rate_hz
+    seconds = ecg_samples(model) / settings.rate_hz
     return seconds, f"one value a group of leads for the whole record of {seconds:.1f} s"
 
 

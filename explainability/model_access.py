@@ -23,6 +23,11 @@ _CUTS: MutableMapping[keras.Model, dict[tuple[str, str], tuple[keras.Model, ...]
 _CUTS = WeakKeyDictionary()  # see `split_at_layer`
 
 
+def ecg_samples(model: keras.Model) -> int:
+    """Return how many samples of an ECG a network takes."""
+    return next(tensor.shape[1] for tensor in model.inputs if tensor.name == ECG_INPUT)
+
+
 def input_names(model: keras.Model) -> list[str]:
     """Return the names of a model's inputs in the order it takes them.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from explainability.model_access import ECG_INPUT, input_names, layer_output
+from explainability.model_access import ECG_INPUT, ecg_samples, input_names, layer_output
 
 # Layers that act on each time point alone; what is not known here makes the field "not known".
 _POINTWISE = (
@@ -92,7 +92,7 @@ def map_resolution(model: keras.Model, layer_name: str, *, rate_hz: float) -> Ma
             f"layer_name must have outputs of shape (steps, channels), got {tuple(inner.shape[1:])}"
             f" from {layer_name!r}. Choose a stage output such as 'conv5_block3_out'."
         )
-    n_samples = next(t.shape[1] for t in model.inputs if t.name == ECG_INPUT)
+    n_samples = ecg_samples(model)
     field = _receptive_fields(model).get(id(inner))
     return MapResolution(
         n_steps=int(inner.shape[1]),
@@ -108,12 +108,14 @@ def step_centres(model: keras.Model, layer_name: str) -> np.ndarray:
     Where the graph is not known (see `map_resolution`) the values are spread evenly.
     """
     inner = layer_output(model, layer_name)
-    n_samples = next(t.shape[1] for t in model.inputs if t.name == ECG_INPUT)
     field = _receptive_fields(model).get(id(inner))
-    steps = np.arange(inner.shape[1])
     if field is None:
-        return (steps + 0.5) * n_samples / len(steps) - 0.5
-    return field.centre + steps * float(field.jump)
+        return _even_centres(inner.shape[1], ecg_samples(model))
+    return field.centre + np.arange(inner.shape[1]) * float(field.jump)
+
+
+def _even_centres(n_steps: int, n_samples: int) -> np.ndarray:
+    return (np.arange(n_steps) + 0.5) * n_samples / n_steps - 0.5
 
 
 def samples_a_step(model: keras.Model) -> int:
@@ -222,10 +224,9 @@ def resize_map(maps: np.ndarray, n_samples: int, centres: np.ndarray | None = No
             f"n_samples must be at least the map's {n_steps} steps, got {n_samples}. "
             "Pass the number of samples of the ECG."
         )
-    steps = np.arange(n_steps)
     if centres is None:
-        centres = (steps + 0.5) * n_samples / n_steps - 0.5
-    position = np.interp(np.arange(n_samples), centres, steps)
+        centres = _even_centres(n_steps, n_samples)
+    position = np.interp(np.arange(n_samples), centres, np.arange(n_steps))
     left = np.minimum(position.astype(int), max(n_steps - 2, 0))
     right = np.minimum(left + 1, n_steps - 1)
     weight = (position - left).astype(np.float32)

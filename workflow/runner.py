@@ -118,7 +118,7 @@ class Runner:
         if tasks and task not in tasks:
             return f"it is made for task {' or '.join(tasks)}, not for {task}."
         card = self.run.path("02_models") / step.variant / "card.json"
-        if step.stage.number == "04" and card.exists():
+        if step.stage.needs_gradient and card.exists():
             architecture = json.loads(card.read_text())["settings"].get("architecture", {})
             if architecture.get("name") == "random_kernels":
                 return "random kernels have no gradient, so no map can be made."

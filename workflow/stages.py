@@ -38,6 +38,7 @@ class Stage:
     produces: tuple[str, ...]
     per_variant: bool = False
     tasks: tuple[str, ...] = ()  # that it is made for; none: all
+    needs_gradient: bool = False  # of the network
 
 
 TIME_TO_EVENT = (
@@ -125,6 +126,7 @@ STAGES = (
             "replaced_waves",
         ),
         per_variant=True,
+        needs_gradient=True,
     ),
 )
 # Not a stage of `run`: `validate` judges the models of one run on the cohort of another.
