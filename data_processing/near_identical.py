@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.signal import resample_poly
 
 # Correlation over the inner seconds in common, the second-lowest of six or more: copies reach 0.975
-# and more; other ECGs stay below 0.83 (Brugada-HUCA, PTB-XL) or 0.96 (synthetic: hearts more alike).
+# and more; other ECGs stay below 0.83 (Brugada-HUCA, PTB-XL) or 0.96 (synthetic: more alike).
 MIN_CORRELATION = 0.97
 _RATE_HZ = 50  # enough for QRS complexes up to 20 Hz, and half the work
 _LEADS = [0, 1, 6, 7, 8, 9, 10, 11]  # the eight independent ones

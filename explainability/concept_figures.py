@@ -14,7 +14,6 @@ from explainability.r_peaks import LEADS
 __all__ = ["plot_associations", "plot_map_associations", "plot_replacements"]
 
 _PLACES = {" ".join(LEADS): "all leads", " ".join(LEADS[:6]): "limb leads"}
-_SIGNED = "right: the larger the measurement, the more the map in that wave raises the risk"
 _SHARE = "right: the larger the measurement, the more of the map lies in that wave, up or down"
 _OUTSIDE_SHARE = 0.1  # of the ECGs: more than that outside the training range is hatched
 
@@ -61,39 +60,30 @@ def plot_associations(
 
 
 def plot_map_associations(
-    table: pd.DataFrame, *, ax: Axes, n_rows: int = 15, title: str = "", n_events: int | None = None
+    table: pd.DataFrame,
+    *,
+    ax: Axes,
+    n_rows: int = 12,
+    n_events: int | None = None,
+    explained: Explained = RISK,
 ) -> Axes:
     """Draw how the map in a wave goes together with what is measured in that wave.
 
-    Parameters
-    ----------
-    table : DataFrame
-        Of `concepts.attribution_associations`.
-    ax : matplotlib Axes
-        Where to draw.
-    n_rows : int
-        Measurements shown, by the size of the correlation with the signed sum of the map.
-    title : str
-        Above the axes.
-    n_events : int, optional
-        Patients with the event, for the title.
-
-    Returns
-    -------
-    matplotlib Axes
-        Filled points have a false discovery rate of 5 % or less.
+    As `plot_associations`, of `concepts.attribution_associations`: the strongest are those with the
+    signed sum of the map, and the axes name what the `explained` score tells.
     """
+    signed_sum = f"right: the larger the measurement, the more the map in that wave {explained.up}"
     signed, share = (table[table["of"] == kind] for kind in ("signed sum", "share"))
     names = _strongest(signed, n_rows)
     series = [
-        (_SIGNED, signed, COLOURS[1], 0.16, "o"),
+        (signed_sum, signed, COLOURS[1], 0.16, "o"),
         (_SHARE, share, COLOURS[0], -0.16, "s"),
     ]
     rows = signed.set_index("measurement").loc[names]
     labels = [_with_place(*row) for row in rows[["label", "wave", "leads"]].to_numpy()]
     _draw_forest(ax, series, names, labels)
     ax.set_xlabel("rank correlation of the map with the measurement")
-    heading = title or "Does the map follow what is measured in the same wave?"
+    heading = "Does the map follow what is measured in the same wave?"
     ax.set_title(f"{heading}\n{_size(table, names, n_events)}", fontsize=10.5)
     found = ax.get_legend_handles_labels()
     ax.figure.legend(*found, loc="outside lower center", fontsize=9.5, frameon=False)

@@ -192,14 +192,16 @@ def map_concepts_panel(
     """Draw `map_concepts`, hatched where the map failed its report card."""
     n_shown = min(n_rows, table.dropna(subset="correlation")["measurement"].nunique())
     figure, ax = plt.subplots(figsize=(8.6, 3.0 + 0.42 * n_shown), layout="constrained")
-    n_events = int(view.records.groupby("patient_id")["y_true"].max().eq(1).sum())
-    plot_map_associations(table, ax=ax, n_rows=n_rows, n_events=n_events)
+    words, n_events = view.explained, None
+    if not words.is_number:
+        n_events = int(view.records.groupby("patient_id")["y_true"].max().eq(1).sum())
+    plot_map_associations(table, ax=ax, n_rows=n_rows, n_events=n_events, explained=words)
     caption = (
         f"Rank correlation of what is measured in a wave with the map ({method}) in the same wave "
         "and leads, compared within the fold. A larger wave may get a larger share merely because "
-        "these maps multiply by the deflection; whether the risk goes up with it does not follow "
-        "from that. One ECG a patient, from the thirds of highest and lowest risk: in all patients "
-        "the correlations would be smaller. An association with the map says what the network "
+        f"these maps multiply by the deflection; whether the {words.told} goes up with it does not "
+        f"follow from that. One ECG a patient, from the thirds of highest and lowest {words.told}: "
+        "in all patients the correlations would be smaller. An association with the map says what the network "
         "does with a wave, nothing about the disease."
     )
     return hatched(figure, view, method), caption, table
