@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from evaluation.style import GREY, finish_axes, interval_text, start_axes, variant_style
+from evaluation.style import (
+    GREY,
+    finish_axes,
+    interval_text,
+    start_axes,
+    variant_style,
+    with_interval,
+)
+
+
+def draw_intervals(
+    ax: Axes, rows: pd.DataFrame, colors: Sequence[str], texts: Sequence[str]
+) -> None:
+    """Draw `estimate, ci_low, ci_high` of each row, the first on top, and its text beside the axis.
+
+    What is NaN is not drawn. Beside the axis no interval can run through a text.
+    """
+    place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 10}
+    for k, (value, low, high) in enumerate(rows[["estimate", "ci_low", "ci_high"]].to_numpy(float)):
+        ax.text(1.02, k, texts[k], **place)
+        if np.isfinite(value):
+            ax.plot([low, high], [k, k], color=colors[k], linewidth=2.2)
+            ax.plot(value, k, marker="s", markersize=7, color=colors[k])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
 
 
 def plot_auroc_forest(
@@ -42,16 +67,10 @@ def plot_auroc_forest(
             "Pass the metrics table of the evaluation."
         )
     ax.axvline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 3)))
-    for k, row in rows.iterrows():
-        style = variant_style(row["variant"])
-        ax.plot([row["ci_low"], row["ci_high"]], [k, k], color=style["color"], linewidth=2.2)
-        ax.plot(row["estimate"], k, marker="s", markersize=8, color=style["color"])
-        text = interval_text(rows, row["variant"], metric) or "not estimable"
-        # Beside the axis, so that no interval can run through it.
-        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 10.5}
-        ax.text(1.02, k, text, **place)
-    ax.set_yticks(range(len(rows)), [variant_style(name)["label"] for name in rows["variant"]])
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    styles = [variant_style(name) for name in rows["variant"]]
+    texts = [interval_text(rows, name, metric) or "not estimable" for name in rows["variant"]]
+    draw_intervals(ax, rows, [style["color"] for style in styles], texts)
+    ax.set_yticks(range(len(rows)), [style["label"] for style in styles])
     lowest = float(np.nanmin(np.r_[0.5, rows["ci_low"], rows["estimate"]]))
     ax.set_xlim(max(0.0, lowest - 0.03), 1.0)
     title = "AUROC " + metric.removeprefix("auroc_").replace("_", " ")
@@ -85,17 +104,14 @@ def plot_subgroups(
     ax = start_axes(rows, ax, columns, size=(7.0, 1.4 + 0.32 * len(rows)))
     color = variant_style(variant)["color"]
     ax.axvline(0.5, color=GREY, linewidth=1, linestyle=(0, (1, 3)))
-    for k, row in rows.iterrows():
-        ax.plot([row["ci_low"], row["ci_high"]], [k, k], color=color, linewidth=2)
-        ax.plot(row["estimate"], k, marker="s", markersize=6, color=color)
-        text = f"{int(row['n_events'])} / {int(row['n'])}"
-        if np.isfinite(row["estimate"]):
-            text += f"   {row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
-        else:
-            text += "   too few to analyse"
-        ax.text(1.02, k, text, transform=ax.get_yaxis_transform(), va="center", fontsize=9.5)
+    texts = []
+    for row in rows.to_dict("records"):
+        is_known = np.isfinite(row["estimate"])
+        found = with_interval(row["estimate"], row["ci_low"], row["ci_high"])
+        counts = f"{int(row['n_events'])} / {int(row['n'])}"
+        texts.append(f"{counts}   {found if is_known else 'too few to analyse'}")
+    draw_intervals(ax, rows, [color] * len(rows), texts)
     ax.set_yticks(range(len(rows)), list(rows["subgroup"]))
-    ax.set_ylim(len(rows) - 0.4, -0.6)
     known = rows["ci_low"].dropna()
     ax.set_xlim(max(0.0, min([0.45, *known]) - 0.03), 1.0)
     finish_axes(ax, rows.iloc[:0], title="", x="AUROC, folds pooled (0.5 = chance)", y="")

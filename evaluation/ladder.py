@@ -9,11 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from evaluation.comparison import compare_variants
+from evaluation.forest import draw_intervals
 from evaluation.metrics import calibration_rows, discrimination_rows
 from evaluation.resampling import BootstrapPlan
 from evaluation.samples import ScoredRows
 from evaluation.scores import known_at_horizon, patient_scores
-from evaluation.style import GREY, finish_axes, start_axes
+from evaluation.style import GREY, finish_axes, start_axes, with_interval
 
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe-Ito
 _METRICS = {
@@ -127,14 +128,11 @@ def plot_ladder(table: pd.DataFrame, axes: Sequence[Axes], *, reference: str) ->
 
 def _forest(ax: Axes, table: pd.DataFrame, name: str, color: str) -> None:
     """Draw one estimate with its interval a row, and its numbers beside the axis."""
-    for place, row in enumerate(table.to_dict("records")):
-        value, low, high = (row[key] for key in (name, f"{name}_low", f"{name}_high"))
-        text = "reference" if name == "gain" else "not estimable"
-        if np.isfinite(value):
-            ax.plot([low, high], [place, place], color=color, linewidth=2.2)
-            ax.plot(value, place, marker="s", markersize=7, color=color)
-            sign = "+" if name == "gain" else ""
-            text = f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
-        beside = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 10}
-        ax.text(1.02, place, text, **beside)
-    ax.set_ylim(len(table) - 0.5, -0.5)
+    columns = {name: "estimate", f"{name}_low": "ci_low", f"{name}_high": "ci_high"}
+    rows = table.rename(columns=columns)
+    absent, form = ("reference", "+.3f") if name == "gain" else ("not estimable", ".3f")
+    texts = [
+        with_interval(*row, form) if np.isfinite(row[0]) else absent
+        for row in rows[[*columns.values()]].to_numpy(float)
+    ]
+    draw_intervals(ax, rows, [color] * len(rows), texts)

@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from evaluation.forest import draw_intervals
 from evaluation.number_comparison import ERROR_DIFFERENCE
-from evaluation.style import GREY, variant_style
+from evaluation.style import GREY, variant_style, with_interval
 
 Panel = tuple[Figure, str, pd.DataFrame]
 _LIMITS = {"mean_difference": "-", "agreement_low": "--", "agreement_high": "--"}
@@ -149,14 +150,9 @@ def _forest(
     """Draw one estimate with its interval a row, the numbers beside it."""
     size = (6.4, 1.5 + 0.55 * len(rows))
     figure, ax = plt.subplots(figsize=size, layout="constrained")
-    for k, row in rows.iterrows():
-        color = variant_style(variants[k])["color"]
-        ax.plot([row["ci_low"], row["ci_high"]], [k, k], color=color, linewidth=2.2)
-        ax.plot(row["estimate"], k, marker="s", markersize=7, color=color)
-        place = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 10}
-        ax.text(1.02, k, _interval(row), **place)
+    colors = [variant_style(name)["color"] for name in variants]
+    draw_intervals(ax, rows, colors, [_interval(row) for _, row in rows.iterrows()])
     ax.set_yticks(range(len(rows)), labels)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.spines[["top", "right"]].set_visible(False)
     return figure, ax
 
@@ -184,9 +180,7 @@ def _named(what: str, target: Mapping[str, Any]) -> str:
 
 
 def _interval(row: pd.Series) -> str:
-    if not np.isfinite(row["ci_low"]):
-        return f"{row['estimate']:.2f}"
-    return f"{row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
+    return with_interval(row["estimate"], row["ci_low"], row["ci_high"])
 
 
 def _size(rows: pd.DataFrame) -> str:

@@ -89,6 +89,9 @@ def interval_text(metrics: pd.DataFrame | None, variant: str, name: str) -> str:
     row = estimate_row(metrics, variant, name)
     if row is None:
         return ""
-    if not np.isfinite(row["ci_low"]):
-        return f"{row['estimate']:.2f}"
-    return f"{row['estimate']:.2f} ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
+    return with_interval(row["estimate"], row["ci_low"], row["ci_high"])
+
+
+def with_interval(value: float, low: float, high: float, form: str = ".2f") -> str:
+    """Return "0.76 (0.69 to 0.82)"; without an interval the value alone."""
+    return f"{value:{form}}" + (f" ({low:{form}} to {high:{form}})" if np.isfinite(low) else "")

@@ -72,11 +72,11 @@ def plot_map_associations(
     As `plot_associations`, of `concepts.attribution_associations`: the strongest are those with the
     signed sum of the map, and the axes name what the `explained` score tells.
     """
-    signed_sum = f"right: the larger the measurement, the more the map in that wave {explained.up}"
+    raises = f"the more the map in that wave raises the {explained.told}"
     signed, share = (table[table["of"] == kind] for kind in ("signed sum", "share"))
     names = _strongest(signed, n_rows)
     series = [
-        (signed_sum, signed, COLOURS[1], 0.16, "o"),
+        (f"right: the larger the measurement, {raises}", signed, COLOURS[1], 0.16, "o"),
         (_SHARE, share, COLOURS[0], -0.16, "s"),
     ]
     rows = signed.set_index("measurement").loc[names]

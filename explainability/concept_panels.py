@@ -201,8 +201,8 @@ def map_concepts_panel(
         "and leads, compared within the fold. A larger wave may get a larger share merely because "
         f"these maps multiply by the deflection; whether the {words.told} goes up with it does not "
         f"follow from that. One ECG a patient, from the thirds of highest and lowest {words.told}: "
-        "in all patients the correlations would be smaller. An association with the map says what the network "
-        "does with a wave, nothing about the disease."
+        "in all patients the correlations would be smaller. An association with the map says what "
+        "the network does with a wave, nothing about the disease."
     )
     return hatched(figure, view, method), caption, table
 

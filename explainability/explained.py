@@ -101,11 +101,6 @@ class Explained:
         """Return what is told, with its value: "risk = 0.23"."""
         return f"{self.told} = {self.value(y_score)}"
 
-    @property
-    def up(self) -> str:
-        """Return what a map above 0 does: "raises the risk"."""
-        return f"raises the {self.told}"
-
     def group(self, y_true: float) -> str:
         """Return the words of the group of a patient, 0 or 1."""
         return self.groups[int(y_true == 1)]
