@@ -2,6 +2,7 @@
 
     python benchmarks/pretraining.py --architecture resnet50 --held-out 7,8
     python benchmarks/pretraining.py --architecture random_kernels --held-out 1,2 3,4 5,6 7,8
+    python benchmarks/pretraining.py --width 16 --epochs 50 --self-supervised 100
     python benchmarks/pretraining.py --encoder ptbxl_resnet50 --corpus ptbxl --held-out 10
 
 Trains on folds 1 to 8 without the held-out ones (a group each), scores those, and prints the
@@ -31,11 +32,14 @@ def scores_of_encoder(corpus: Corpus, rows: dict[str, np.ndarray], folder: Path,
     """Train an encoder on `rows["train"]` and write the scores of `rows["test"]`."""
     from models_training.pretraining import Pretrainer
     from models_training.pretraining_recipe import multi_task_data, recipe
+    from models_training.self_supervision import begin_unlabelled
 
     settings = recipe(options.architecture, width=options.width, n_epochs=options.epochs)
     labels = corpus.labels[[*CLASSES, *corpus.statements(rows["train"])]]
     data = multi_task_data(corpus.signals, labels, corpus.records, n_classes=len(CLASSES))
     trainer = Pretrainer(data, settings)
+    begin = {"n_epochs": options.self_supervised, "store": folder / "self_supervised.npz"}
+    begin_unlabelled(trainer, rows["train"], **begin)
     history = trainer.fit(rows["train"], store=folder / "epoch.npz")
     history.to_csv(folder / "history.csv", index=False)
     write_scores(folder, trainer.predict(rows["test"])[:, : len(CLASSES)], corpus, rows["test"])
@@ -129,6 +133,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="resnet50")
     parser.add_argument("--width", type=int, default=0, help="0: the family's own")
     parser.add_argument("--epochs", type=int, default=0, help="0: as the shipped encoder")
+    parser.add_argument("--self-supervised", type=int, default=0, help="epochs without labels")
     parser.add_argument("--encoder", default="", help="a stored encoder, instead of training one")
     parser.add_argument("--held-out", nargs="+", default=["7,8"], help="groups of folds")
     parser.add_argument("--corpus", default="mirror", choices=["mirror", "ptbxl"])
@@ -138,7 +143,8 @@ def main() -> None:
     corpus = open_corpus(options.corpus, options.data_root, options.output / "ptbxl_scaled.npy")
     fold = corpus.records["fold"].to_numpy()
     width = f"_width{options.width}" if options.width else ""
-    options.name = f"{options.architecture}{width}"
+    before = f"_after_{options.self_supervised}_unlabelled" if options.self_supervised else ""
+    options.name = f"{options.architecture}{width}{before}"
     score = scores_of_encoder
     if options.architecture == "random_kernels":
         score = scores_of_random_kernels

@@ -84,6 +84,11 @@ def write_encoder(directory: Path, network: keras.Model, card: Mapping[str, Any]
         "weights_sha256": sha256_of(directory / WEIGHTS_FILE),
         "n_weights": int(sum(array.size for array in arrays.values())),
         "stored_as": "float16",
+        "strides": {
+            layer.name: int(layer.strides[0])
+            for layer in network.layers
+            if layer.weights and hasattr(layer, "strides")
+        },
         "versions": {name: metadata.version(name) for name in ("keras", "numpy")},
         **card,
     }

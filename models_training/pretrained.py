@@ -202,8 +202,10 @@ def transfer(pretrained: Pretrained, trunk: keras.Model) -> None:
     Raises
     ------
     PretrainedError
-        If a layer of the trunk has no weights in the encoder, or of another shape.
+        If a layer of the trunk has no weights in the encoder, or of another shape, or shortens the
+        ECG by another factor (`wide_resnet` for ECGs of another length).
     """
+    strides = pretrained.card.get("strides", {})
     for layer in trunk.layers:
         if not layer.weights or layer.name.startswith(_BESIDE):
             continue
@@ -213,5 +215,11 @@ def transfer(pretrained: Pretrained, trunk: keras.Model) -> None:
             raise PretrainedError(
                 f"layer {layer.name} of the encoder {pretrained.name} must have weights of shape "
                 f"{expected}, got {found or 'none'}. Use the architecture of its card."
+            )
+        if layer.name in strides and strides[layer.name] != layer.strides[0]:
+            raise PretrainedError(
+                f"layer {layer.name} must shorten the ECG by {strides[layer.name]} as in the "
+                f"encoder {pretrained.name}, got {layer.strides[0]}. Use ECGs, or pieces, of the "
+                "length it was made for."
             )
         layer.set_weights(pretrained.weights[layer.name])

@@ -14,6 +14,7 @@ from models_training.settings import ArchitectureSettings
 GROWTH = (2.0, 3.0625, 4.0, 5.0)
 DROPOUT = 0.2
 LEAST_VALUES = 16
+ENCODER_SAMPLES = 1000  # ten seconds at 100 Hz
 
 
 def wide_resnet(x: Any, settings: ArchitectureSettings) -> Any:
@@ -22,7 +23,8 @@ def wide_resnet(x: Any, settings: ArchitectureSettings) -> Any:
     Kernels of 16 samples; the shortcut shortens by max-pooling and skips normalisation and ReLU
     of the joined sum. Two changes make it fit any length and rate: stages shorten by as much as
     leaves about 16 values at the end (4 each for the published 4,096 samples), and the last layer
-    sees the mean over time instead of every value.
+    sees the mean over time instead of every value. An encoder, for ECGs of any length, shortens as
+    for 1,000 samples.
 
     Returns
     -------
@@ -31,8 +33,8 @@ def wide_resnet(x: Any, settings: ArchitectureSettings) -> Any:
     """
     length, stride = settings.stem_kernel_samples, settings.stem_stride
     x = norm_relu(convolution(x, settings.width, length, "conv1", stride=stride), "conv1")
-    shortcut = x
-    strides = stage_strides(x.shape[1], len(settings.stage_blocks))
+    shortcut, n_samples = x, x.shape[1] or ENCODER_SAMPLES // stride
+    strides = stage_strides(n_samples, len(settings.stage_blocks))
     for stage, n_blocks in enumerate(settings.stage_blocks):
         filters = round(settings.width * GROWTH[stage])
         for block in range(n_blocks):

@@ -24,6 +24,9 @@ class PretrainingParameters:
     architecture: str = same_as(TrainingParameters, "architecture")
     width: int = same_as(TrainingParameters, "width", default=0)
     n_epochs: int = parameter(30, "epochs; one random piece of every ECG each", minimum=1)
+    n_unlabelled_epochs: int = parameter(
+        0, "epochs of self-supervision before those with labels; 0: none", minimum=0
+    )
     encoder_name: str = parameter("my_encoder", "name of the encoder, and of its folder")
     n_resamples: int = parameter(2000, "bootstrap resamples of patients", minimum=100)
     seed: int = parameter(0, "seed of weights, order, pieces, changes and bootstrap", minimum=0)

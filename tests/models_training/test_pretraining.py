@@ -14,7 +14,7 @@ from models_training.pretrained import PretrainedError, load_pretrained, transfe
 from models_training.pretraining import Pretrainer, columns_loss, stored_probabilities
 from models_training.pretraining_recipe import multi_task_data, recipe
 from models_training.registry import register
-from models_training.settings import ArchitectureSettings
+from models_training.settings import FAMILIES, ArchitectureSettings
 
 N, N_SAMPLES = 48, 128
 
@@ -162,6 +162,31 @@ def test_the_trunk_of_a_network_takes_the_encoders_weights(trained, tmp_path):
     found = trunk(5 * ecg, training=False)  # amplitude and offset are scaled away
     expected = pooled(scaled, training=False)
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=5e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "random_kernels"])
+def test_every_architecture_becomes_an_encoder_that_networks_begin_with(data, tmp_path, name):
+    from models_training.architectures import build_network
+
+    n_stages = len(FAMILIES[name].get("stage_blocks", ()))
+    tiny_one = ArchitectureSettings(
+        name, width=4, stage_blocks=(1,) * n_stages, normalisation="record"
+    )
+    trainer = Pretrainer(data, tiny(architecture=tiny_one), run_eagerly=True)
+    stored(trainer, tmp_path / "tiny")
+    encoder = load_pretrained(tmp_path / "tiny", folder=tmp_path)
+    trunk = trunk_of(build_network(n_samples=1000, settings=tiny_one, seed=3))
+    transfer(encoder, trunk)
+    ecg = np.random.default_rng(0).normal(size=(2, 1000, 12)).astype("float32")
+    scaled = (ecg - ecg.mean(axis=1, keepdims=True)) / ecg.std(axis=1, keepdims=True)
+    below_logit = trainer.network.get_layer("dropout").input
+    pooled = keras.Model(trainer.network.input, below_logit)(scaled, training=False)
+    found = np.asarray(trunk(ecg, training=False))
+    np.testing.assert_allclose(found, np.asarray(pooled), rtol=5e-3, atol=5e-3)
+    if name == "wide_resnet":  # shortens by what the length asks for
+        shorter = trunk_of(build_network(n_samples=250, settings=tiny_one))
+        with pytest.raises(PretrainedError, match="must shorten the ECG by 4 as in the encoder"):
+            transfer(encoder, shorter)
 
 
 def test_a_card_must_be_complete_and_weights_must_fit_16_bits(trained, tmp_path):
