@@ -31,7 +31,7 @@ def chosen_number(targets: Sequence[Mapping[str, Any]], name: str = "") -> Mappi
             "task must be regression for this evaluation, got outcomes. Use notebook 03_evaluate."
         )
     if name and name not in numbers:
-        raise ValueError(f"target must be one of {', '.join(numbers)}, got {name!r}.")
+        raise ValueError(f"evaluated_target must be one of {', '.join(numbers)}, got {name!r}.")
     return numbers[name or next(iter(numbers))]
 
 
@@ -63,7 +63,7 @@ def chosen_target(targets: Sequence[Mapping[str, Any]], name: str = "") -> Mappi
         )
     by_name = {item["name"]: item for item in outcomes}
     if name and name not in by_name:
-        raise ValueError(f"target must be one of {', '.join(by_name)}, got {name!r}.")
+        raise ValueError(f"evaluated_target must be one of {', '.join(by_name)}, got {name!r}.")
     return by_name[name] if name else outcomes[-1 if outcomes[0]["kind"] == "time_to_event" else 0]
 
 

@@ -13,7 +13,7 @@ class NumberParameters:
     """Parameters of ``03_evaluate_numbers``, which is ``03_evaluate`` of a regression."""
 
     run_directory: str = same_as(EvaluationParameters, "run_directory")
-    target: str = parameter("", "which of several numbers; empty: the first")
+    evaluated_target: str = same_as(EvaluationParameters, "evaluated_target")
     primary_variant: str = parameter(
         "",
         "held against the mean of the training patients; empty: the first",

@@ -225,8 +225,8 @@ class EvaluationParameters:
     run_directory: str = parameter(
         "runs/quickstart", "folder of this run, below the project's root or absolute"
     )
-    target: str = parameter(
-        "", "which of several targets; empty: the first outcome, or the longest horizon"
+    evaluated_target: str = parameter(
+        "", "which of several targets; empty: the first, or the longest horizon"
     )
     new_variant: str = parameter(
         "ecg_covariates", "model of the primary comparison", choices=VARIANTS
@@ -268,7 +268,7 @@ class ExplanationParameters:
     variant: str = parameter(
         "ecg_covariates", "which network to explain", choices=("ecg", "ecg_age", "ecg_covariates")
     )
-    target: str = same_as(EvaluationParameters, "target")
+    evaluated_target: str = same_as(EvaluationParameters, "evaluated_target")
     gradcam_layer: str = parameter(
         "", "layer of Grad-CAM; empty: the last with a value each 0.1 s, or the finest"
     )

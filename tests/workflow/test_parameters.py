@@ -178,6 +178,12 @@ def test_an_unknown_profile_names_the_known_ones():
         load_profile("quick")
 
 
+def test_a_name_on_the_command_line_means_one_thing_in_every_notebook():
+    for name, found in settable().items():
+        meanings = {str(dict(item.metadata)) for _, item in found}
+        assert len(meanings) == 1 or name == "seed", f"{name}: {meanings}"
+
+
 def test_the_run_folder_and_variant_are_set_by_the_runner_only():
     assert not {"run_directory", "variant"} & set(settable())
 
