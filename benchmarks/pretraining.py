@@ -5,11 +5,11 @@
     python benchmarks/pretraining.py --width 16 --epochs 50 --self-supervised 100
     python benchmarks/pretraining.py --encoder ptbxl_resnet50 --corpus ptbxl --held-out 10
 
-Trains on folds 1 to 8 without the held-out ones (a group each), scores those, and prints the
-macro-AUROC over the five superclasses with the interval of resampled patients, and the difference
-to every other architecture that scored the same records. Everything lies in `--output` (one folder
-a model and group): a training that was stopped goes on, a finished one is not repeated. Fold 9 is
-scored with `--held-out 9` alone, once, when nothing is left to choose.
+Trains on folds 1 to 8 without the held-out ones (a group each), scores those, and prints, for every
+model below `--output` that scored the same records, the macro-AUROC over the five superclasses with
+the interval of resampled patients, and the difference to the `--reference`. A model and group has a
+folder of its own there: a training that was stopped goes on, a finished one is not repeated. Fold 9
+is scored with `--held-out 9` alone, once, when nothing is left to choose.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def write_scores(folder: Path, scores: np.ndarray, corpus: Corpus, rows: np.ndar
     table.to_csv(folder / "scores.csv", index=False)
 
 
-def compare(corpus: Corpus, held_out: str, output: Path) -> None:
+def compare(corpus: Corpus, held_out: str, output: Path, reference: str) -> None:
     """Print the macro-AUROC of every model that scored these folds, and their differences."""
     found = {
         path.parent.parent.name: pd.read_csv(path, dtype={"record_id": str})
@@ -106,7 +106,7 @@ def compare(corpus: Corpus, held_out: str, output: Path) -> None:
     }
     records = corpus.records.set_index("record_id")
     y_of = corpus.labels[CLASSES].set_index(records.index)
-    baseline = found.get("random_kernels")
+    baseline = found.get(reference)
     for name, table in found.items():
         of = {
             "names": CLASSES,
@@ -120,10 +120,10 @@ def compare(corpus: Corpus, held_out: str, output: Path) -> None:
         key = f"{name}_folds_{held_out.replace(',', '_')}"
         print(f"figure macro_auroc_{key} {row['estimate']:.4f} AUROC")
         print(f"  95 % interval {row['ci_low']:.4f} to {row['ci_high']:.4f}, {row['method']}")
-        if baseline is not None and name != "random_kernels":
+        if baseline is not None and name != reference:
             other = baseline.set_index("record_id").loc[table["record_id"], CLASSES].to_numpy()
             gain = macro_auroc_table(y_true, scores, reference=other, **of).iloc[-1]
-            print(f"figure gain_over_random_kernels_{key} {gain['estimate']:.4f} AUROC")
+            print(f"figure gain_over_{reference}_{key} {gain['estimate']:.4f} AUROC")
             print(f"  95 % interval {gain['ci_low']:.4f} to {gain['ci_high']:.4f}")
 
 
@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=0, help="0: as the shipped encoder")
     parser.add_argument("--self-supervised", type=int, default=0, help="epochs without labels")
     parser.add_argument("--encoder", default="", help="a stored encoder, instead of training one")
+    parser.add_argument("--reference", default="random_kernels", help="what all are compared with")
     parser.add_argument("--held-out", nargs="+", default=["7,8"], help="groups of folds")
     parser.add_argument("--corpus", default="mirror", choices=["mirror", "ptbxl"])
     parser.add_argument("--data-root", default=os.environ.get("ECG_DATA_ROOT", ""))
@@ -157,7 +158,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "scores.csv").exists():
             score(corpus, rows, folder, options)
-        compare(corpus, held_out, options.output)
+        compare(corpus, held_out, options.output, options.reference)
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
