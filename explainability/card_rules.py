@@ -23,6 +23,7 @@ PETSIUK = "Petsiuk et al. 2018, doi 10.48550/arXiv.1806.07421"
 YEH = "Yeh et al. 2019, doi 10.48550/arXiv.1901.09392"
 HANLEY = "Hanley & McNeil 1982, doi 10.1148/radiology.143.1.7063747"
 KERBY = "Kerby 2014, doi 10.2466/11.IT.3.1"
+_ONE_SEED = "one network a fold; train with n_seeds of 2 or more (any rung but embedding)"
 HALF_REASON = "0.5: half of what a reader sees"
 
 
@@ -111,7 +112,7 @@ CHECKS: tuple[Check, ...] = (
         "Do networks that differ by chance alone give the same map?",
         0.5, "above", NECESSARY, "similarity",
         f"{HALF_REASON} must not change with the seed", ADEBAYO,
-        if_missing="each fold has one network; train with n_seeds of 2 or more",
+        if_missing=_ONE_SEED,
         beside=("seed_floor", "maps of different patients"),
     ),
     Check(
@@ -119,7 +120,7 @@ CHECKS: tuple[Check, ...] = (
         "Do they agree better on one ECG than on ECGs of two patients?",
         0.0, "above", NECESSARY, "difference of similarities",
         "0: agreement that any two ECGs have says nothing about the patient", ADEBAYO,
-        if_missing="each fold has one network; train with n_seeds of 2 or more",
+        if_missing=_ONE_SEED,
     ),
     Check(
         "repeat_agreement",
