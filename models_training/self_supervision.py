@@ -118,7 +118,7 @@ def vicreg(one: Any, other: Any) -> Any:
     loss = _INVARIANCE * square
     for values in (one, other):
         centred: Any = ops.subtract(values, ops.mean(values, axis=0))
-        n: Any = ops.sum(ops.ones_like(values[:, 0]))
+        n: Any = ops.sum(ops.ones_like(values[:, 0]))  # a compiled batch has no static size
         matrix: Any = ops.divide(ops.matmul(ops.transpose(centred), centred), n - 1)
         variance: Any = ops.diagonal(matrix)
         lacking: Any = ops.mean(ops.relu(ops.subtract(_LEAST_SD, ops.sqrt(variance + 1e-4))))
